@@ -24,19 +24,19 @@ export type GroupEvent =
   /** A new run wants a slot. */
   | { readonly type: "run.arrived"; readonly entry: Entry }
   /** An active run has ended and all its work has stopped: its slot is free. */
-  | { readonly type: "run.released"; readonly run: string }
+  | { readonly type: "run.released"; readonly entry: Entry }
   /** A waiting run has gone for a reason of its own (cancelled by its user or by another limit, timed out). */
-  | { readonly type: "run.withdrawn"; readonly run: string }
+  | { readonly type: "run.withdrawn"; readonly entry: Entry }
   /** Someone else cancels an active run (its user, another limit): it keeps its slot until `run.released`. */
-  | { readonly type: "run.stopping"; readonly run: string }
+  | { readonly type: "run.stopping"; readonly entry: Entry }
   /** The supervisor's answers to a `propose` decision: all other limits have room and it was admitted … */
-  | { readonly type: "run.confirmed"; readonly run: string }
+  | { readonly type: "run.confirmed"; readonly entry: Entry }
   /** … or another limit is full: it is held aside here (it still waits) until `run.offered`. */
-  | { readonly type: "run.parked"; readonly run: string }
+  | { readonly type: "run.parked"; readonly entry: Entry }
   /** A held run is a candidate again, since the group that it was parked at has room or this is where it is parked now. */
-  | { readonly type: "run.offered"; readonly run: string }
+  | { readonly type: "run.offered"; readonly entry: Entry }
   /** A gated run that waits here was admitted through another of its groups. This group has room. */
-  | { readonly type: "run.taken"; readonly run: string }
+  | { readonly type: "run.taken"; readonly entry: Entry }
   | { readonly type: "limit.changed"; readonly maxRuns: number }
   | { readonly type: "group.paused" }
   | { readonly type: "group.resumed" };
