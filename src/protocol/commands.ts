@@ -1,0 +1,44 @@
+/**
+ * What arrives in a partition's inbox: one JSON message each, applied once, in order. Written by workers (results) and by
+ * the engine nodes that take API requests.
+ */
+import type { StepResult } from "./work.ts";
+
+/** A run started directly (client, API, replay), by schedule, or handed over by another partition. */
+export interface CreateCommand {
+  readonly type: "create";
+  readonly run: string;
+  readonly workflow: string;
+  readonly version: string;
+  readonly input: unknown;
+  readonly priority?: number;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** Start no earlier than this, ms since the epoch. */
+  readonly notBefore?: number;
+  /** Keys by index of the limit, where the sender has computed them. */
+  readonly keys?: readonly string[];
+  readonly replayOf?: string;
+  readonly traceparent?: string;
+}
+
+export interface ResultsCommand {
+  readonly type: "results";
+  readonly results: readonly StepResult[];
+}
+
+export interface CancelCommand {
+  readonly type: "cancel";
+  readonly run: string;
+  readonly reason?: string;
+}
+
+export interface GroupCommand {
+  readonly type: "group";
+  readonly limit: string;
+  readonly key: string;
+  /** null takes the override back. */
+  readonly maxRuns?: number | null;
+  readonly paused?: boolean;
+}
+
+export type Command = CreateCommand | ResultsCommand | CancelCommand | GroupCommand;

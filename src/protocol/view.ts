@@ -1,0 +1,179 @@
+/**
+ * What the API, the command line and the client show: runs, groups, workers, workflows, events. Plain JSON; times are
+ * ISO 8601 in UTC with milliseconds.
+ */
+import type { Strategy, WorkflowSpec } from "../workflow/spec.ts";
+import type { ErrorData } from "./work.ts";
+
+export type RunStatus = "QUEUED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
+export type StepStatus = "BLOCKED" | "READY" | "RUNNING" | "BACKOFF" | "STOPPING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
+/** The last token of the subject on which a change is published. */
+export type RunChange = "queued" | "admitted" | "started" | "step" | "succeeded" | "failed" | "cancelled";
+
+export interface StepView {
+  readonly status: StepStatus;
+  readonly attempts: number;
+  readonly output?: unknown;
+  readonly error?: ErrorData;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+  readonly worker?: string;
+}
+
+export interface RunView {
+  readonly id: string;
+  readonly workflow: string;
+  readonly version: string;
+  readonly status: RunStatus;
+  readonly reason?: string;
+  readonly input: unknown;
+  /** Outputs by step; for runs that succeeded. */
+  readonly outputs?: Readonly<Record<string, unknown>>;
+  readonly error?: ErrorData;
+  readonly keys: readonly { readonly limit: string; readonly key: string }[];
+  readonly priority: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly event?: { readonly name: string; readonly seq: number };
+  readonly createdAt: string;
+  /** Set while and after it waits for a time given by its caller. */
+  readonly scheduledAt?: string;
+  readonly admittedAt?: string;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+  readonly replayOf?: string;
+  readonly steps: Readonly<Record<string, StepView>>;
+}
+
+/** What is published on `sluice.runs.<workflow>.<run>.<change>`. */
+export interface RunChangeMessage {
+  readonly id: string;
+  readonly workflow: string;
+  readonly change: RunChange;
+  readonly at: string;
+  readonly status: RunStatus;
+  readonly reason?: string;
+  readonly step?: string;
+  readonly stepStatus?: StepStatus;
+  readonly attempt?: number;
+  readonly outputs?: Readonly<Record<string, unknown>>;
+  readonly error?: ErrorData;
+}
+
+/** One entry of what happened to a run, oldest first. */
+export interface RunEventView {
+  readonly at: string;
+  /** Machine event or fact: `created`, `queued`, `run.admitted`, `step.started.<step>`, … */
+  readonly type: string;
+  readonly data?: unknown;
+}
+
+export interface GroupView {
+  readonly limit: string;
+  readonly key: string;
+  readonly strategy: Strategy;
+  readonly maxRuns: number;
+  /** Set where this group has a maxRuns of its own (`groups.update`). */
+  readonly overridden?: boolean;
+  readonly paused: boolean;
+  readonly active: number;
+  readonly stopping: number;
+  readonly waiting: number;
+  /** Ids, in order; cut to the first 100. */
+  readonly activeRuns: readonly string[];
+  readonly waitingRuns: readonly string[];
+  readonly oldestWaitingAt?: string;
+}
+
+export interface WorkerView {
+  readonly id: string;
+  readonly name: string;
+  readonly mode: "running" | "draining" | "stopped" | "lost";
+  readonly slots: number;
+  readonly used: number;
+  readonly lastSeenAt: string;
+  readonly startedAt: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly sluiceVersion: string;
+  readonly workflows: readonly { readonly name: string; readonly version: string; readonly steps: readonly string[] }[];
+}
+
+export interface WorkflowView {
+  readonly name: string;
+  /** The version that new runs get. */
+  readonly version: string;
+  readonly registeredAt: string;
+  readonly spec: WorkflowSpec;
+  readonly versions: readonly string[];
+  /** Next cron ticks, if any. */
+  readonly nextCron?: readonly string[];
+}
+
+export interface EventView {
+  readonly seq: number;
+  readonly name: string;
+  readonly at: string;
+  readonly payload: unknown;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** Runs that it started, as far as the history knows. */
+  readonly runs: readonly string[];
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Cursor for the next page; absent on the last one. */
+  readonly next?: string;
+}
+
+/** Why a run is where it is: one sentence for people, the parts for programs. */
+export interface Explanation {
+  readonly id: string;
+  readonly status: RunStatus;
+  readonly sentence: string;
+  readonly waitingFor?: "schedule" | "key" | "limit" | "paused" | "worker" | "slot" | "backoff" | "stop" | "registration";
+  readonly limit?: string;
+  readonly key?: string;
+  readonly maxRuns?: number;
+  /** Runs that hold the slots; cut to the first 10. */
+  readonly holders?: readonly string[];
+  /** Place in line, 1 is next. */
+  readonly position?: number;
+  readonly waiting?: number;
+  readonly step?: string;
+  readonly until?: string;
+}
+
+export interface RunListQuery {
+  readonly status?: RunStatus | readonly RunStatus[];
+  readonly workflow?: string;
+  readonly limit?: string;
+  readonly key?: string;
+  /** Only runs that wait for their time. */
+  readonly scheduled?: boolean;
+  readonly since?: string;
+  readonly until?: string;
+  readonly size?: number;
+  readonly cursor?: string;
+}
+
+/** Operations of the NATS service: subject `sluice.api.<operation>`, JSON in, JSON out. */
+export interface Operations {
+  "run.create": { request: { workflow: string; input: unknown; priority?: number; metadata?: Record<string, unknown>; at?: string | number; delay?: string | number; traceparent?: string }; reply: RunView };
+  "run.get": { request: { id: string }; reply: RunView };
+  "run.list": { request: RunListQuery; reply: Page<RunView> };
+  "run.cancel": { request: { id: string }; reply: RunView };
+  "run.replay": { request: { id: string }; reply: RunView };
+  "run.explain": { request: { id: string }; reply: Explanation };
+  "run.events": { request: { id: string }; reply: Page<RunEventView> };
+  "group.list": { request: { limit?: string; size?: number; cursor?: string }; reply: Page<GroupView> };
+  "group.get": { request: { limit: string; key: string }; reply: GroupView };
+  "group.update": { request: { limit: string; key: string; maxRuns: number | null }; reply: GroupView };
+  "group.pause": { request: { limit: string; key: string }; reply: GroupView };
+  "group.resume": { request: { limit: string; key: string }; reply: GroupView };
+  "workflow.list": { request: Record<string, never>; reply: Page<WorkflowView> };
+  "workflow.get": { request: { name: string }; reply: WorkflowView };
+  "workflow.register": { request: { spec: WorkflowSpec }; reply: { name: string; version: string } };
+  "worker.list": { request: Record<string, never>; reply: Page<WorkerView> };
+  "event.list": { request: { name?: string; size?: number; cursor?: string }; reply: Page<EventView> };
+}
+export type Operation = keyof Operations;
