@@ -1,0 +1,66 @@
+/**
+ * What each operation of the API takes, as schemas: checked where a request arrives (NATS service, HTTP), so that handlers get
+ * what `Operations` says.
+ */
+import { z } from "zod";
+import { RequestError } from "../errors.ts";
+import type { Operation, Operations } from "./view.ts";
+
+const id = z.string().min(1).max(256);
+const name = z.string().min(1).max(256);
+const size = z.int().min(1).max(1_000).optional();
+const cursor = z.string().max(4_096).optional();
+const status = z.enum(["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]);
+const time = z.string().refine((text) => !Number.isNaN(Date.parse(text)), "expected a time such as 2026-01-31T12:00:00Z");
+const group = { limit: name, key: z.string().min(1) };
+const nothing = z.strictObject({});
+const one = z.strictObject({ id });
+
+const schemas: { readonly [K in Operation]: z.ZodType } = {
+  "run.create": z.strictObject({
+    workflow: name,
+    input: z.unknown(),
+    priority: z.number().min(-1e9).max(1e9).optional(),
+    metadata: z.record(z.string(), z.unknown()).optional(),
+    at: z.union([z.number(), time]).optional(),
+    delay: z.union([z.number().min(0), z.string()]).optional(),
+    traceparent: z.string().max(256).optional(),
+  }),
+  "run.get": one,
+  "run.list": z.strictObject({
+    status: z.union([status, z.array(status)]).optional(),
+    workflow: name.optional(),
+    limit: name.optional(),
+    key: z.string().optional(),
+    scheduled: z.boolean().optional(),
+    since: time.optional(),
+    until: time.optional(),
+    size,
+    cursor,
+  }),
+  "run.cancel": one,
+  "run.replay": one,
+  "run.explain": one,
+  "run.events": one,
+  "group.list": z.strictObject({ limit: name.optional(), size, cursor }),
+  "group.get": z.strictObject(group),
+  "group.update": z.strictObject({ ...group, maxRuns: z.int().min(1).nullable() }),
+  "group.pause": z.strictObject(group),
+  "group.resume": z.strictObject(group),
+  "workflow.list": nothing,
+  "workflow.get": z.strictObject({ name }),
+  "workflow.register": z.strictObject({ spec: z.looseObject({ name, version: z.string().min(1), steps: z.array(z.looseObject({ name })).min(1), limits: z.array(z.looseObject({ name })) }) }),
+  "worker.list": nothing,
+  "event.list": z.strictObject({ name: name.optional(), size, cursor }),
+};
+
+export const OPERATIONS = Object.freeze(Object.keys(schemas) as Operation[]);
+
+/** The request of an operation. Throws RequestError 400 that says, with the path, what was expected. */
+export function parseRequest<K extends Operation>(operation: K, value: unknown): Operations[K]["request"] {
+  const parsed = schemas[operation].safeParse(value);
+  if (parsed.success) return parsed.data as Operations[K]["request"];
+  const [issue] = parsed.error.issues;
+  const path = issue === undefined || issue.path.length === 0 ? "the request" : `'${issue.path.join(".")}'`;
+  throw new RequestError(`${operation}: ${path}: ${issue?.message ?? "not usable"}`, { operation, status: 400, reason: "BAD_REQUEST" });
+}
