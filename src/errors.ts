@@ -28,8 +28,11 @@ export interface ErrorData {
   readonly stack?: string;
   readonly code?: string;
   /** `false` where another attempt cannot help; absent otherwise. */
-  readonly retryable?: false;
-  readonly cause?: ErrorData;
+  readonly retryable?: boolean;
+  /** What caused it, in the same form. */
+  readonly cause?: unknown;
+  /** What is wrong with an input, for `INPUT_INVALID`. */
+  readonly issues?: readonly unknown[];
 }
 
 /** What is wrong at one place of an input, as Standard Schema (and so zod) says it. */
@@ -318,6 +321,7 @@ const MAX_MESSAGE_LENGTH = 4_096;
 const MAX_STACK_LENGTH = 4_096;
 const MAX_NAME_LENGTH = 128;
 const MAX_CAUSES = 3;
+const MAX_ISSUES = 10;
 
 /**
  * The JSON form of anything that was thrown: errors, strings, `undefined`, objects whose getters throw, circular ones. Never
@@ -332,14 +336,23 @@ export function toErrorData(thrown: unknown): ErrorData {
  * the guards to tell errors apart.
  */
 export function fromErrorData(data: ErrorData): Error {
-  const error = new Error(data.message, data.cause === undefined ? undefined : { cause: fromErrorData(data.cause) });
+  const cause = isErrorData(data.cause) ? fromErrorData(data.cause) : data.cause;
+  const error = new Error(data.message, cause === undefined ? undefined : { cause });
   const set = (key: string, value: unknown): void => {
-    Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: key === "code" });
+    Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: key === "code" || key === "issues" });
   };
   set("name", data.name);
   set("stack", data.stack ?? `${data.name}: ${data.message}`);
   if (data.code !== undefined) set("code", data.code);
+  if (data.issues !== undefined) set("issues", data.issues);
   return error;
+}
+
+function isErrorData(value: unknown): value is ErrorData {
+  return (
+    typeof value === "object" && value !== null && "name" in value && "message" in value &&
+    typeof value.name === "string" && typeof value.message === "string"
+  );
 }
 
 /** The issues of an input in one line: `user_id: expected string; text: too long`. At most five, then how many more. */
@@ -375,9 +388,26 @@ function describe(thrown: unknown, causesLeft: number): ErrorData {
     message: cut(message, MAX_MESSAGE_LENGTH),
     ...(typeof stack === "string" ? { stack: cut(stack, MAX_STACK_LENGTH) } : {}),
     ...(typeof code === "string" || typeof code === "number" ? { code: cut(String(code), MAX_NAME_LENGTH) } : {}),
-    ...(typeof code === "string" && NOT_RETRYABLE.has(code) ? { retryable: false as const } : {}),
+    ...(typeof code === "string" && NOT_RETRYABLE.has(code) ? { retryable: false } : {}),
+    ...(code === "INPUT_INVALID" ? { issues: issuesOf(thrown) } : {}),
     ...(cause !== undefined && cause !== null && causesLeft > 0 ? { cause: describe(cause, causesLeft - 1) } : {}),
   };
+}
+
+/** The issues of an `InputInvalidError`, bounded like everything else in an ErrorData. */
+function issuesOf(thrown: object): InputIssue[] {
+  const issues = read(thrown, "issues");
+  if (!Array.isArray(issues)) return [];
+  return issues.slice(0, MAX_ISSUES).flatMap((issue: unknown) => {
+    if (typeof issue !== "object" || issue === null) return [];
+    const message = read(issue, "message");
+    const path = read(issue, "path");
+    const parts = Array.isArray(path) ? path.filter((part) => typeof part === "string" || typeof part === "number") : [];
+    return [{
+      message: cut(typeof message === "string" ? message : "invalid", MAX_NAME_LENGTH * 2),
+      path: parts.slice(0, 16).map((part) => (typeof part === "string" ? cut(part, MAX_NAME_LENGTH) : part)),
+    }];
+  });
 }
 
 function messageOf(thrown: object): string {

@@ -1,0 +1,56 @@
+/**
+ * The public interface of `sluice`: what an application needs to define workflows, to run them on worker nodes and to start
+ * them. Named exports only; whatever is not here is internal.
+ */
+export {
+  DefinitionError,
+  EngineUnavailableError,
+  InputInvalidError,
+  NatsUnavailableError,
+  NonRetryableError,
+  NotConnectedError,
+  OptionsError,
+  PayloadTooLargeError,
+  RequestError,
+  RunCancelledError,
+  RunFailedError,
+  RunNotFoundError,
+  SluiceError,
+  TimeoutError,
+  WorkflowNotFoundError,
+  isDefinitionError,
+  isEngineUnavailableError,
+  isInputInvalidError,
+  isNatsUnavailableError,
+  isNonRetryableError,
+  isNotConnectedError,
+  isOptionsError,
+  isPayloadTooLargeError,
+  isRequestError,
+  isRunCancelledError,
+  isRunFailedError,
+  isRunNotFoundError,
+  isSluiceError,
+  isTimeoutError,
+  isWorkflowNotFoundError,
+} from "./errors.ts";
+export { defineWorkflow, isWorkflow } from "./workflow/define.ts";
+export { Strategy } from "./workflow/spec.ts";
+
+export type { ErrorCode, ErrorData, InputIssue } from "./errors.ts";
+export type { Duration } from "./workflow/duration.ts";
+export type { WorkflowSpec } from "./workflow/spec.ts";
+export type { InputSchema } from "./workflow/standard-schema.ts";
+export type { KeyContext, LimitKey, Metadata, StepContext, TriggerEvent } from "./workflow/step-context.ts";
+export type {
+  AnyWorkflow,
+  BackoffOptions,
+  ConcurrencyOptions,
+  CronOptions,
+  StepDefaults,
+  StepOptions,
+  Workflow,
+  WorkflowInput,
+  WorkflowOptions,
+  WorkflowOutputs,
+} from "./workflow/workflow.ts";
