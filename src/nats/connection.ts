@@ -6,8 +6,8 @@
 import { readFileSync } from "node:fs";
 import { connect, credsAuthenticator, headers as natsHeaders, type Msg, type MsgHdrs, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 import type { Logger } from "pino";
-import { z } from "zod";
 import { NatsUnavailableError, NotConnectedError, PayloadTooLargeError, TimeoutError } from "../errors.ts";
+import { optionOf, optionsOf } from "../workflow/parse-options.ts";
 import { AckPublisher, type AckedPublishOptions, type PublishAck } from "./ack-publisher.ts";
 import { NoResponderError } from "./no-responder.ts";
 import { readStreamMessage, type StreamMessage } from "./stream-message.ts";
@@ -15,41 +15,74 @@ import { readStreamMessage, type StreamMessage } from "./stream-message.ts";
 /** A message as it came: `subject`, `data`, `json()`, `string()`, `headers`, `reply`, `respond(…)`. */
 export type Message = Msg;
 
-/** How to reach NATS. Shared by everything that connects: `connect`, `startWorker`, `startEngine`. */
-export const connectionOptionsShape = {
-  /** One address or several of one cluster: `nats://host:4222`, `tls://…`, user and password or a token before an `@`. Default `nats://127.0.0.1:4222`. */
-  servers: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).default("nats://127.0.0.1:4222"),
-  user: z.string().optional(),
-  pass: z.string().optional(),
-  token: z.string().optional(),
+/** How to reach NATS: the same for `connect`, `startWorker` and `startEngine`. */
+export interface ConnectionOptions {
+  /**
+   * One address, or several of one cluster: `nats://host:4222`; `tls://host` asks for TLS; user and password, or a token, may
+   * stand before an `@`. Default `nats://127.0.0.1:4222`.
+   */
+  readonly servers?: string | readonly string[] | undefined;
+  readonly user?: string | undefined;
+  readonly pass?: string | undefined;
+  readonly token?: string | undefined;
   /** Path of a `.creds` file, or its text. */
-  creds: z.string().optional(),
-  /** `{}` asks for TLS; the paths or texts of certificates as in the NATS client. */
-  tls: z
-    .strictObject({
-      handshakeFirst: z.boolean().optional(),
-      certFile: z.string().optional(),
-      cert: z.string().optional(),
-      caFile: z.string().optional(),
-      ca: z.string().optional(),
-      keyFile: z.string().optional(),
-      key: z.string().optional(),
-    })
-    .optional(),
-  /** Where replies are addressed, for accounts whose permissions name it. Default `_INBOX`. */
-  inboxPrefix: z.string().min(1).optional(),
+  readonly creds?: string | undefined;
+  /** Given, even as `{}`, it asks for TLS. Certificates and keys as paths or as texts. */
+  readonly tls?: TlsOptions | undefined;
+  /** What the subjects of replies begin with, for accounts whose permissions name it. Default `_INBOX`. */
+  readonly inboxPrefix?: string | undefined;
+}
+
+export interface TlsOptions {
+  /** For servers that expect TLS from the first byte. */
+  readonly handshakeFirst?: boolean | undefined;
+  readonly certFile?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly caFile?: string | undefined;
+  readonly ca?: string | undefined;
+  readonly keyFile?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+const text = optionOf("a non-empty string", (value): value is string => typeof value === "string" && value !== "").optional();
+
+/** The options of a connection, to be spread into the schema of whatever connects. */
+export const connectionOptionsShape = {
+  servers: optionOf(
+    'an address such as "nats://127.0.0.1:4222", or a list of them',
+    (value): value is string | readonly string[] =>
+      (typeof value === "string" && value !== "") || (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string" && one !== "")),
+  ).optional(),
+  user: text,
+  pass: text,
+  token: text,
+  creds: text,
+  tls: optionsOf({
+    handshakeFirst: optionOf("true or false", (value): value is boolean => typeof value === "boolean").optional(),
+    certFile: text,
+    cert: text,
+    caFile: text,
+    ca: text,
+    keyFile: text,
+    key: text,
+  }).optional(),
+  inboxPrefix: text,
 };
 
-export type ConnectionOptions = z.input<z.ZodObject<typeof connectionOptionsShape>>;
+/** A pino logger, or one that has its methods. */
+export const loggerOption = optionOf(
+  "a pino logger",
+  (value): value is Logger => typeof value === "object" && value !== null && "child" in value && "warn" in value,
+).optional();
 
 export interface ConnectNatsOptions extends ConnectionOptions {
   /** Shown in the server's list of connections. */
   readonly name: string;
   readonly logger: Logger;
   /** True: tries until a server answers, with one line in the log every few seconds. False: throws after the first round. Default true. */
-  readonly waitOnFirstConnect?: boolean;
+  readonly waitOnFirstConnect?: boolean | undefined;
   /** Aborted: gives up connecting and throws NotConnectedError. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface PublishOptions {
