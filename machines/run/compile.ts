@@ -174,9 +174,11 @@ const guards = {
     context.ending === null && stepOf(context, step).failures < retries,
   maySurviveLoss: ({ context }: Args, { step }: Params): boolean => stepOf(context, step).lost + 1 < MAX_LOSSES,
   runGoesOn: ({ context }: Args): boolean => context.ending === null,
+  runEnds: ({ context }: Args): boolean => context.ending !== null,
   stopsExecuting: ({ context }: Args): boolean => context.ending?.stop === true,
   notYetStopping: ({ context }: Args): boolean => context.ending?.stop !== true,
   allSucceeded: ({ context }: Args): boolean => {
+    if (context.ending !== null) return false;
     for (const step in context.steps) if (context.steps[step]?.status !== "succeeded") return false;
     return true;
   },
@@ -233,7 +235,7 @@ function region(spec: WorkflowSpec, s: StepSpec) {
             { target: "cancelled", actions: [act("recordReturn"), act("recordCancel")] },
           ],
           [`step.lost.${step}`]: [
-            { guard: { type: "stopsExecuting" }, target: "cancelled", actions: [act("recordLoss"), act("recordCancel")] },
+            { guard: "runEnds", target: "cancelled", actions: [act("recordLoss"), act("recordCancel")] },
             {
               guard: { type: "maySurviveLoss", params },
               target: "attempt",
