@@ -35,7 +35,7 @@ export type GroupEvent =
   | { readonly type: "run.parked"; readonly entry: Entry }
   /** A held run is a candidate again, since the group that it was parked at has room or this is where it is parked now. */
   | { readonly type: "run.offered"; readonly entry: Entry }
-  /** A gated run that waits here was admitted through another of its groups. This group has room. */
+  /** A gated run that waits here, or has just arrived, was admitted through another of its groups. This group has room. */
   | { readonly type: "run.taken"; readonly entry: Entry }
   | { readonly type: "limit.changed"; readonly maxRuns: number }
   | { readonly type: "group.paused" }
@@ -68,6 +68,11 @@ export interface GroupContext {
   readonly waiting: FairQueue<Entry>;
   /** Gated runs that wait here, but whose turn is decided at another of their groups, which is full. */
   readonly held: OrderedSet<Entry>;
-  /** The gated run whose proposal the supervisor has not answered yet. */
-  readonly proposed?: Entry;
+  /** The gated run whose proposal the supervisor has not answered yet. It is still in `waiting`, unless it has just arrived. */
+  readonly proposed: Entry | undefined;
+  /**
+   * The runs of this group that its strategy would cancel to make room for others, the first to go first: derived from the
+   * sets above, so that a crowded group decides in O(log n). Empty where the strategy cancels nothing that it has taken in.
+   */
+  readonly evictable: OrderedSet<Entry>;
 }
