@@ -1,0 +1,45 @@
+/**
+ * The test suite. One project per kind of test (see CONTRIBUTING): `npx vitest run --project unit` runs one of them alone.
+ * Acceptance tests use the built package, as a user would; everything else imports the sources.
+ */
+import { fileURLToPath } from "node:url";
+import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+const entries = (suffix: string, root: string) => [
+  { find: /^sluice$/, replacement: at(`${root}/src/index${suffix}`) },
+  { find: /^sluice\/(engine|dev|testing)$/, replacement: at(`${root}/src/$1/index${suffix}`) },
+];
+
+/** `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
+function kind(name: string, options: { timeoutSeconds: number; server?: boolean; built?: boolean }): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    resolve: { alias: options.built === true ? entries(".js", "./dist") : entries(".ts", ".") },
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      globalSetup: options.server === true ? [at("./test/support/global-setup.ts")] : [],
+      testTimeout: options.timeoutSeconds * 1000,
+      hookTimeout: 60_000,
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    // A process per test file: tests start servers and set environment variables, and what one leaves behind is found.
+    pool: "forks",
+    setupFiles: [at("./test/support/setup.ts")],
+    exclude: [...configDefaults.exclude, "dist/**"],
+    projects: [
+      kind("unit", { timeoutSeconds: 10 }),
+      kind("model", { timeoutSeconds: 120 }),
+      kind("integration", { timeoutSeconds: 60, server: true }),
+      kind("acceptance", { timeoutSeconds: 90, server: true, built: true }),
+      kind("chaos", { timeoutSeconds: 180, server: true }),
+      kind("browser", { timeoutSeconds: 90, server: true, built: true }),
+    ],
+  },
+});
