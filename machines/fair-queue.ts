@@ -199,7 +199,10 @@ export class FairQueue<T> {
   /** What to keep, beside the items, so that `restore` gives an equal queue; undefined where the items say it all. */
   turns(): Turns | undefined {
     const flows = this.#flows;
-    if (!flows) return this.#only && this.#only.tag > 0 ? { flows: [turnOf(this.#only, 0)] } : undefined;
+    if (!flows) {
+      const only = this.#only;
+      return only && (only.tag > 0 || only.cost !== 1) ? { flows: [turnOf(only, 0)] } : undefined;
+    }
     const all = [...flows.waiting, ...flows.drained].sort(byTurn).map((flow) => turnOf(flow, flows.virtualTime));
     return flows.floor > flows.virtualTime ? { flows: all, floor: flows.floor - flows.virtualTime } : { flows: all };
   }
