@@ -5,20 +5,19 @@
 
 type IsAny<T> = 0 extends 1 & T ? true : false;
 type Dropped = undefined | symbol | ((...args: never[]) => unknown);
-type Flatten<T> = { [K in keyof T]: T[K] };
 
 /** Properties that are there only sometimes: JSON leaves out what is `undefined`. */
 type UndefinableKeys<T> = {
   [K in keyof T]-?: IsAny<T[K]> extends true ? never : unknown extends T[K] ? never : undefined extends T[K] ? K : never;
 }[keyof T];
 
-type AsJsonObject<T> = Flatten<
-  { [K in keyof T as K extends symbol | UndefinableKeys<T> ? never : [T[K]] extends [Dropped] ? never : K]: AsJson<T[K]> } & {
-    [K in keyof T as K extends UndefinableKeys<T> & (string | number) ? ([T[K]] extends [Dropped] ? never : K) : never]?: AsJson<
-      Exclude<T[K], Dropped>
-    >;
-  }
->;
+type AsJsonObject<T> = {
+  [K in keyof T as K extends symbol | UndefinableKeys<T> ? never : [T[K]] extends [Dropped] ? never : K]: AsJson<T[K]>;
+} & {
+  [K in keyof T as K extends UndefinableKeys<T> & (string | number) ? ([T[K]] extends [Dropped] ? never : K) : never]?: AsJson<
+    Exclude<T[K], Dropped>
+  >;
+};
 
 /** `JSON.parse(JSON.stringify(value))`, as a type. What has no JSON form at all (nothing, a function) is `null`. */
 export type AsJson<T> =
@@ -29,5 +28,6 @@ export type AsJson<T> =
   : T extends Dropped | void ? null
   : T extends bigint ? never
   : T extends readonly unknown[] ? { [I in keyof T]: AsJson<T[I]> }
-  : T extends object ? AsJsonObject<T>
+  // Copied, so that editors show one object and not how it was put together.
+  : T extends object ? AsJsonObject<T> extends infer O ? { [K in keyof O]: O[K] } : never
   : never;

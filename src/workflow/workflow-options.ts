@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { formatPath } from "../errors.ts";
 import { cronProblem, isTimezone } from "./cron.ts";
+import { formatDuration } from "./duration.ts";
 import { EVENT_PATTERN_EXPECTED, isEventPattern } from "./event-pattern.ts";
 import { compileKeyExpression } from "./expression.ts";
 import { isName, MAX_LIMIT_NAME_LENGTH, MAX_NAME_LENGTH, nameExpected } from "./names.ts";
@@ -97,6 +98,7 @@ export function readWorkflowOptions(value: unknown): Read<ReadWorkflow> {
   const on = readPatterns(options.on, problems);
   const crons = readCrons(options.cron, problems);
   const { limits, keys } = readLimits(options.concurrency, options.name, problems);
+  readBackoff(options.stepDefaults?.backoff, undefined, ["stepDefaults"], problems);
   if (problems.length > 0) return { ok: false, problems };
   return {
     ok: true,
@@ -131,7 +133,7 @@ export function readStepOptions(
   const problems: OptionProblem[] = [];
   const options = parsed.value;
   const after = readParents(step, options.after, earlier, problems);
-  const own = readBackoff(options.backoff, defaults.backoff, problems);
+  const own = readBackoff(options.backoff, defaults.backoff, [], problems);
   if (problems.length > 0) return { ok: false, problems };
   const timeoutMs = options.timeout ?? defaults.timeout;
   return {
@@ -223,9 +225,13 @@ function readParents(step: string, value: unknown, earlier: readonly StepSpec[],
 type BackoffRead = z.output<typeof backoff>;
 
 /** A step's own delays over the workflow's; `max` follows a longer `min` unless it was given beside it. */
-function readBackoff(own: BackoffRead | undefined, defaults: BackoffRead | undefined, problems: OptionProblem[]): BackoffSpec {
+function readBackoff(
+  own: BackoffRead | undefined, defaults: BackoffRead | undefined, base: OptionPath, problems: OptionProblem[],
+): BackoffSpec {
   const minMs = own?.min ?? defaults?.min ?? DEFAULT_BACKOFF.minMs;
-  if (own?.max !== undefined && own.max < minMs) problems.push(problem(["backoff", "max"], `a duration of at least 'min' (${minMs} ms)`, own.max));
+  if (own?.max !== undefined && own.max < minMs) {
+    problems.push(problem([...base, "backoff", "max"], `at least as long as 'min' (${formatDuration(minMs)})`, formatDuration(own.max)));
+  }
   return {
     factor: own?.factor ?? defaults?.factor ?? DEFAULT_BACKOFF.factor,
     minMs,

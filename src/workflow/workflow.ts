@@ -113,10 +113,6 @@ export type AncestorsOf<TSteps, TAfter extends keyof TSteps> =
   | TAfter
   | (TSteps[TAfter] extends StepType<unknown, infer TAncestors> ? Extract<TAncestors, keyof TSteps> : never);
 
-type WithStep<TSteps, TName extends string, TOutput, TAncestors extends string> = {
-  readonly [K in keyof TSteps | TName]: K extends keyof TSteps ? TSteps[K] : StepType<TOutput, TAncestors>;
-};
-
 /** A step's name: a new one. Names that are taken are refused by the compiler where they are written out. */
 type NewName<TName extends string, TSteps> = TName extends keyof TSteps ? never : TName;
 
@@ -146,12 +142,21 @@ export interface Workflow<TInput = unknown, TRawInput = TInput, TSteps = unknown
   step<TName extends string, TReturn>(
     name: NewName<TName, TSteps>,
     handler: (ctx: StepContext<TInput, Record<never, never>>) => TReturn,
-  ): Workflow<TInput, TRawInput, WithStep<TSteps, TName, AsJson<Awaited<TReturn>>, never>>;
+    // The steps so far and the new one: written out, so that editors show the steps and not how they were put together.
+  ): Workflow<TInput, TRawInput, { readonly [K in keyof TSteps | TName]: K extends keyof TSteps ? TSteps[K] : StepType<AsJson<Awaited<TReturn>>, never> }>;
   step<TName extends string, TReturn, const TAfter extends keyof TSteps & string = never>(
     name: NewName<TName, TSteps>,
     options: StepOptions<TAfter>,
     handler: (ctx: StepContext<TInput, OutputsOf<TSteps, AncestorsOf<TSteps, TAfter>>>) => TReturn,
-  ): Workflow<TInput, TRawInput, WithStep<TSteps, TName, AsJson<Awaited<TReturn>>, AncestorsOf<TSteps, TAfter> & string>>;
+  ): Workflow<
+    TInput,
+    TRawInput,
+    {
+      readonly [K in keyof TSteps | TName]: K extends keyof TSteps
+        ? TSteps[K]
+        : StepType<AsJson<Awaited<TReturn>>, AncestorsOf<TSteps, TAfter> & string>;
+    }
+  >;
 
   /** Carries types only; never there at run time. */
   readonly "~types"?: { readonly input: TInput; readonly rawInput: TRawInput; readonly outputs: OutputsOf<TSteps> } | undefined;
