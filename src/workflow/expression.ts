@@ -124,6 +124,8 @@ function summarize(error: ParseError | CelTypeError | EvaluationError, text: str
       const parent = error.range === undefined ? undefined : /([\w.]+)\.\??$/.exec(text.slice(0, error.range.start))?.[1];
       return parent === undefined ? `there is no ${key}` : `there is no "${key}" in ${parent}`;
     }
+    case "index_out_of_bounds":
+      return summary.replace(/^No such key: /, "");
     case "no_such_overload":
       // The checker says `dyn<double>` where it is about a number of the input.
       return summary.includes("dyn<double>")
