@@ -67,4 +67,5 @@ export type RunEvent =
   | { readonly type: `xstate.error.actor.${string}`; readonly error: StepError }
   | { readonly type: `xstate.after.${string}` }
   /** Raised by the machine itself. */
-  | { readonly type: "run.ending" };
+  | { readonly type: `parent.succeeded.${string}` }
+  | { readonly type: `step.cancelled.${string}` };

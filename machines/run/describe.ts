@@ -11,8 +11,9 @@ export interface StepDescription {
   /** Executions that were started. */
   readonly attempts: number;
   readonly output?: unknown;
-  /** Of the last failed attempt; it may have succeeded since. */
+  /** Of the last failed attempt, unless it has succeeded since. */
   readonly error?: StepError;
+  /** That has the attempt, or had the last one. */
   readonly worker?: string;
 }
 
@@ -46,6 +47,9 @@ const STATES: { readonly [state: string]: StepStatus } = {
   failed: "FAILED",
   cancelled: "CANCELLED",
 };
+
+/** At no worker now. */
+const WAITING: ReadonlySet<StepStatus> = new Set(["BLOCKED", "READY", "BACKOFF"]);
 
 export function describeRun(spec: WorkflowSpec, snapshot: RunSnapshot): RunDescription {
   const { context } = snapshot;
@@ -84,12 +88,13 @@ function regionsOf(value: unknown): { readonly [step: string]: unknown } | undef
 
 function describeStep(step: StepContext, region: unknown, run: RunStatus, { ending }: RunContext): StepDescription {
   const { attempt, output, error, worker } = step;
+  const status = stepStatus(step, region, run, ending !== null);
   return {
-    status: stepStatus(step, region, run, ending !== null),
+    status,
     attempts: attempt,
     ...(output === undefined ? {} : { output }),
-    ...(error === undefined ? {} : { error }),
-    ...(worker === undefined ? {} : { worker }),
+    ...(error === undefined || status === "SUCCEEDED" ? {} : { error }),
+    ...(worker === undefined || WAITING.has(status) ? {} : { worker }),
   };
 }
 

@@ -164,7 +164,7 @@ function replaceInvokes(machine: any, emit: (type: string, params: any) => void)
       );
       node.exit.push(
         builtIn("actor.stop", (_scope, snapshot) => {
-          if (snapshot.status !== "active" || !(id in snapshot.children)) return snapshot;
+          if (snapshot.status !== "active" || !Object.hasOwn(snapshot.children, id)) return snapshot;
           emit("actor.stop", { id });
           const { [id]: _stopped, ...children } = snapshot.children;
           return { ...snapshot, children };
