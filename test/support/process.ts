@@ -62,7 +62,7 @@ export class TestProcess {
       return typeof pattern === "string" ? (output.includes(pattern) ? ([pattern] as RegExpMatchArray) : null) : output.match(pattern);
     };
     await waitFor(() => match() !== null || this.ended, { timeoutMs, what: `${pattern} in the output of ${this.#command}` }).catch((error: Error) => {
-      throw new Error(`${error.message}\n${this.#transcript()}`);
+      throw new Error(`${error.message}\n${this.#transcript()}`, { cause: error });
     });
     const found = match();
     if (found === null) throw new Error(`${this.#command} ended before its output had ${pattern}\n${this.#transcript()}`);
@@ -76,7 +76,7 @@ export class TestProcess {
       return await within(timeoutMs, `${this.#command} to end after ${signal}`, this.exited);
     } catch (error) {
       await this.kill();
-      throw new Error(`${(error as Error).message}\n${this.#transcript()}`);
+      throw new Error(`${(error as Error).message}\n${this.#transcript()}`, { cause: error });
     }
   }
 
