@@ -279,8 +279,19 @@ const CLASSES = {
 // Names are given by hand, on the prototypes: a minifier would change `constructor.name`, and an own property would be
 // printed with every error.
 for (const [name, constructor] of Object.entries({
-  DefinitionError, EngineUnavailableError, InputInvalidError, NatsUnavailableError, NonRetryableError, NotConnectedError,
-  OptionsError, PayloadTooLargeError, RequestError, RunCancelledError, RunFailedError, RunNotFoundError, TimeoutError,
+  DefinitionError,
+  EngineUnavailableError,
+  InputInvalidError,
+  NatsUnavailableError,
+  NonRetryableError,
+  NotConnectedError,
+  OptionsError,
+  PayloadTooLargeError,
+  RequestError,
+  RunCancelledError,
+  RunFailedError,
+  RunNotFoundError,
+  TimeoutError,
   WorkflowNotFoundError,
 })) {
   Object.defineProperty(constructor.prototype, "name", { value: name, configurable: true, writable: true });
@@ -288,7 +299,11 @@ for (const [name, constructor] of Object.entries({
 
 /** Codes after which another attempt of the same step would fail in the same way. */
 const NOT_RETRYABLE: ReadonlySet<string> = new Set<ErrorCode>([
-  "DEFINITION_INVALID", "INPUT_INVALID", "NON_RETRYABLE", "OPTIONS_INVALID", "PAYLOAD_TOO_LARGE",
+  "DEFINITION_INVALID",
+  "INPUT_INVALID",
+  "NON_RETRYABLE",
+  "OPTIONS_INVALID",
+  "PAYLOAD_TOO_LARGE",
 ]);
 
 function hasCode(value: unknown, code: ErrorCode): boolean {
@@ -339,7 +354,12 @@ export function fromErrorData(data: ErrorData): Error {
   const cause = isErrorData(data.cause) ? fromErrorData(data.cause) : data.cause;
   const error = new Error(data.message, cause === undefined ? undefined : { cause });
   const set = (key: string, value: unknown): void => {
-    Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: key === "code" || key === "issues" });
+    Object.defineProperty(error, key, {
+      value,
+      configurable: true,
+      writable: true,
+      enumerable: key === "code" || key === "issues",
+    });
   };
   set("name", data.name);
   set("stack", data.stack ?? `${data.name}: ${data.message}`);
@@ -350,8 +370,12 @@ export function fromErrorData(data: ErrorData): Error {
 
 function isErrorData(value: unknown): value is ErrorData {
   return (
-    typeof value === "object" && value !== null && "name" in value && "message" in value &&
-    typeof value.name === "string" && typeof value.message === "string"
+    typeof value === "object" &&
+    value !== null &&
+    "name" in value &&
+    "message" in value &&
+    typeof value.name === "string" &&
+    typeof value.message === "string"
   );
 }
 
@@ -403,10 +427,12 @@ function issuesOf(thrown: object): InputIssue[] {
     const message = read(issue, "message");
     const path = read(issue, "path");
     const parts = Array.isArray(path) ? path.filter((part) => typeof part === "string" || typeof part === "number") : [];
-    return [{
-      message: cut(typeof message === "string" ? message : "invalid", MAX_NAME_LENGTH * 2),
-      path: parts.slice(0, 16).map((part) => (typeof part === "string" ? cut(part, MAX_NAME_LENGTH) : part)),
-    }];
+    return [
+      {
+        message: cut(typeof message === "string" ? message : "invalid", MAX_NAME_LENGTH * 2),
+        path: parts.slice(0, 16).map((part) => (typeof part === "string" ? cut(part, MAX_NAME_LENGTH) : part)),
+      },
+    ];
   });
 }
 
@@ -416,7 +442,9 @@ function messageOf(thrown: object): string {
   // Node's own connection errors are AggregateErrors with an empty message: what happened is in the list.
   const errors = read(thrown, "errors");
   if (Array.isArray(errors) && errors.length > 0) {
-    const messages = errors.slice(0, 5).map((one: unknown) => (typeof one === "object" && one !== null ? read(one, "message") : one));
+    const messages = errors
+      .slice(0, 5)
+      .map((one: unknown) => (typeof one === "object" && one !== null ? read(one, "message") : one));
     return messages.filter((one) => typeof one === "string" && one !== "").join("; ") || "several errors";
   }
   if (message === "") return "(no message)";

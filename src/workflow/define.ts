@@ -5,10 +5,10 @@
 import { DefinitionError, formatIssues, OptionsError } from "../errors.ts";
 import { problem, sentences, show, type OptionProblem } from "./parse-options.ts";
 import type { StepSpec, WorkflowSpec } from "./spec.ts";
-import { jsonSchemaOf, parseWithSchema } from "./standard-schema.ts";
+import { jsonSchemaOf, parseWithSchema, type ParsedInput } from "./standard-schema.ts";
 import { hashOf } from "./version.ts";
 import { readStepOptions, readWorkflowOptions, stepNameProblem, type ReadWorkflow } from "./workflow-options.ts";
-import type { AnyWorkflow, ParsedInput, StepHandler, Workflow, WorkflowInternals, WorkflowOptions } from "./workflow.ts";
+import type { AnyWorkflow, StepHandler, Workflow, WorkflowInternals, WorkflowOptions } from "./workflow.ts";
 
 /**
  * Defines a workflow; add its steps with `.step(name, options?, handler)`. Nothing runs yet: a worker node registers the definition
@@ -49,8 +49,7 @@ export function internalsOf(value: unknown, path = "workflow"): WorkflowInternal
     const expected = "a workflow made by defineWorkflow";
     throw new OptionsError(`expected '${path}' to be ${expected}, got ${show(value)}`, { path, expected, received: value });
   }
-  const { handlers, keys } = value["~sluice"];
-  return { spec: value.spec, handlers, keys, parseInput: (input) => value["~sluice"].parseInput(input) };
+  return { spec: value.spec, ...value["~sluice"] };
 }
 
 class Definition implements AnyWorkflow {
@@ -72,7 +71,10 @@ class Definition implements AnyWorkflow {
     const workflow = this.#workflow.name;
     const wrongName = stepNameProblem(name, this.#steps);
     if (wrongName !== undefined || typeof name !== "string") {
-      throw definitionError(wrongName === undefined ? [] : [wrongName], { workflow, step: typeof name === "string" ? name : undefined });
+      throw definitionError(wrongName === undefined ? [] : [wrongName], {
+        workflow,
+        step: typeof name === "string" ? name : undefined,
+      });
     }
     const [options, handler] = rest.length < 2 ? [{}, rest[0]] : rest;
     if (typeof handler !== "function") {
@@ -81,7 +83,11 @@ class Definition implements AnyWorkflow {
     }
     const read = readStepOptions(name, options, this.#steps, this.#workflow.stepDefaults);
     if (!read.ok) throw definitionError(read.problems, { workflow, step: name });
-    return new Definition(this.#workflow, [...this.#steps, read.value], new Map(this.#handlers).set(name, handler as StepHandler));
+    return new Definition(
+      this.#workflow,
+      [...this.#steps, read.value],
+      new Map(this.#handlers).set(name, handler as StepHandler),
+    );
   }
 
   get spec(): WorkflowSpec {
@@ -95,17 +101,27 @@ class Definition implements AnyWorkflow {
     return {
       handlers: this.#handlers,
       keys,
-      parseInput: (value): ParsedInput | Promise<ParsedInput> => (schema === undefined ? { ok: true, value } : parseWithSchema(schema, value)),
+      parseInput: (value): ParsedInput | Promise<ParsedInput> =>
+        schema === undefined ? { ok: true, value } : parseWithSchema(schema, value),
     };
   }
 }
 
 function specOf(workflow: ReadWorkflow, steps: readonly StepSpec[]): WorkflowSpec {
-  if (steps.length === 0) throw definitionError([problem(["steps"], "at least one step", [], "add one with .step(name, handler)")], { workflow: workflow.name });
+  if (steps.length === 0)
+    throw definitionError([problem(["steps"], "at least one step", [], "add one with .step(name, handler)")], {
+      workflow: workflow.name,
+    });
   const inputSchema = workflow.schema === undefined ? undefined : jsonSchemaOf(workflow.schema);
   const { name, on, cron, limits, scheduleTimeoutMs, onStepFailure, graceMs } = workflow;
   const content = {
-    name, on, cron, steps, limits, onStepFailure, graceMs,
+    name,
+    on,
+    cron,
+    steps,
+    limits,
+    onStepFailure,
+    graceMs,
     ...(scheduleTimeoutMs === undefined ? {} : { scheduleTimeoutMs }),
     ...(inputSchema === undefined ? {} : { inputSchema }),
   };
@@ -118,7 +134,9 @@ function cronInputProblems({ schema, cron }: ReadWorkflow): OptionProblem[] {
   return cron.flatMap(({ input }, index) => {
     const parsed = parseWithSchema(schema, input);
     if (parsed instanceof Promise || parsed.ok) return [];
-    return [problem(["cron", index, "input"], "an input that satisfies the workflow's schema", input, formatIssues(parsed.issues))];
+    return [
+      problem(["cron", index, "input"], "an input that satisfies the workflow's schema", input, formatIssues(parsed.issues)),
+    ];
   });
 }
 
@@ -133,7 +151,8 @@ function definitionError(
 }
 
 function nameOf(options: unknown): string | undefined {
-  if (typeof options !== "object" || options === null || !("name" in options) || typeof options.name !== "string") return undefined;
+  if (typeof options !== "object" || options === null || !("name" in options) || typeof options.name !== "string")
+    return undefined;
   return options.name === "" ? undefined : options.name.slice(0, 64);
 }
 

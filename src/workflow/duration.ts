@@ -13,7 +13,13 @@ export const DURATION_EXPECTED = 'a duration such as "250ms", "30s", "5m", "1h30
 export const MAX_DURATION_MS = 36_525 * 86_400_000;
 
 /** From large to small: a text names each unit at most once, in this order. */
-const UNITS = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1_000], ["ms", 1]] as const;
+const UNITS = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["m", 60_000],
+  ["s", 1_000],
+  ["ms", 1],
+] as const;
 
 const TEXT = /^(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$/;
 

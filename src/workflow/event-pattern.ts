@@ -45,11 +45,14 @@ const createNode = <T>(): Node<T> => ({ children: new Map(), here: new Set(), be
 /**
  * An index of patterns: a trie over tokens, with the answers for the names seen last.
  * @param maxCachedNames how many names to remember. More costs memory (about the name's length and 100 bytes each), fewer costs
- *   a walk of the trie (below a microsecond) for each event whose name is not among them. Default 4,096.
+ *   a walk of the trie (about a microsecond, instead of 20 ns) for each event whose name is not among them. Default 4,096.
  */
 export function createEventIndex<T>(maxCachedNames = 4_096): EventIndex<T> {
   const root = createNode<T>();
-  const cache = new Map<string, readonly T[]>();
+  // Two generations: names come from outside and may be endless (`user.<id>`). What is full becomes the older one, so that
+  // names in use stay, and nothing is ever deleted one by one.
+  let recent = new Map<string, readonly T[]>();
+  let older = new Map<string, readonly T[]>();
   // Counted per value over all its patterns, so that a value leaves the order with its last pattern.
   const order = new Map<T, { readonly position: number; patterns: number }>();
   let nextPosition = 0;
@@ -84,6 +87,20 @@ export function createEventIndex<T>(maxCachedNames = 4_096): EventIndex<T> {
     if (any !== undefined) collect(any, tokens, index + 1, found);
   }
 
+  function remember(name: string, values: readonly T[]): readonly T[] {
+    if (recent.size >= maxCachedNames / 2) {
+      older = recent;
+      recent = new Map();
+    }
+    recent.set(name, values);
+    return values;
+  }
+
+  function forget(): void {
+    recent = new Map();
+    older = new Map();
+  }
+
   return {
     add(pattern, value) {
       const values = find(pattern, true);
@@ -92,30 +109,25 @@ export function createEventIndex<T>(maxCachedNames = 4_096): EventIndex<T> {
       const entry = order.get(value);
       if (entry === undefined) order.set(value, { position: nextPosition++, patterns: 1 });
       else entry.patterns += 1;
-      cache.clear();
+      forget();
     },
 
     remove(pattern, value) {
       if (find(pattern, false)?.delete(value) !== true) return;
       const entry = order.get(value);
       if (entry !== undefined && --entry.patterns === 0) order.delete(value);
-      cache.clear();
+      forget();
     },
 
     match(name) {
-      const known = cache.get(name);
+      const known = recent.get(name);
       if (known !== undefined) return known;
+      const before = older.get(name);
+      if (before !== undefined) return remember(name, before);
       const found = new Set<T>();
       collect(root, name.split("."), 0, found);
       const position = (value: T): number => order.get(value)?.position ?? 0;
-      const values = Object.freeze([...found].sort((a, b) => position(a) - position(b)));
-      // Names come from outside and may be endless (`user.<id>`): the oldest go.
-      if (cache.size >= maxCachedNames) {
-        const oldest = cache.keys().next();
-        if (oldest.done !== true) cache.delete(oldest.value);
-      }
-      cache.set(name, values);
-      return values;
+      return remember(name, found.size < 2 ? [...found] : [...found].sort((a, b) => position(a) - position(b)));
     },
   };
 }

@@ -94,7 +94,10 @@ export function checkKey(value: unknown): KeyResult {
   if (value.length * 3 > MAX_KEY_BYTES) {
     const bytes = Buffer.byteLength(value);
     if (bytes > MAX_KEY_BYTES) {
-      return { ok: false, message: `expected the key to have at most ${MAX_KEY_BYTES} bytes, got one of ${bytes}: ${JSON.stringify(value.slice(0, 40))}…` };
+      return {
+        ok: false,
+        message: `expected the key to have at most ${MAX_KEY_BYTES} bytes, got one of ${bytes}: ${JSON.stringify(value.slice(0, 40))}…`,
+      };
     }
   }
   // Half a surrogate pair has no form in UTF-8: two such keys would become the same one on their way.

@@ -21,13 +21,23 @@ type AsJsonObject<T> = {
 
 /** `JSON.parse(JSON.stringify(value))`, as a type. What has no JSON form at all (nothing, a function) is `null`. */
 export type AsJson<T> =
-  IsAny<T> extends true ? T
-  : unknown extends T ? T
-  : T extends string | number | boolean | null ? T
-  : T extends { toJSON(): infer R } ? AsJson<R>
-  : T extends Dropped | void ? null
-  : T extends bigint ? never
-  : T extends readonly unknown[] ? { [I in keyof T]: AsJson<T[I]> }
-  // Copied, so that editors show one object and not how it was put together.
-  : T extends object ? AsJsonObject<T> extends infer O ? { [K in keyof O]: O[K] } : never
-  : never;
+  IsAny<T> extends true
+    ? T
+    : unknown extends T
+      ? T
+      : T extends string | number | boolean | null
+        ? T
+        : T extends { toJSON(): infer R }
+          ? AsJson<R>
+          : T extends Dropped | void
+            ? null
+            : T extends bigint
+              ? never
+              : T extends readonly unknown[]
+                ? { [I in keyof T]: AsJson<T[I]> }
+                : // Copied, so that editors show one object and not how it was put together.
+                  T extends object
+                  ? AsJsonObject<T> extends infer O
+                    ? { [K in keyof O]: O[K] }
+                    : never
+                  : never;

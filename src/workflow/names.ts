@@ -8,8 +8,7 @@ export const MAX_NAME_LENGTH = 64;
 export const MAX_LIMIT_NAME_LENGTH = 128;
 
 /** What an error about a name says that it expected. */
-export const nameExpected = (maxLength: number): string =>
-  `a name of 1 to ${maxLength} letters (A to Z), digits, "-" and "_"`;
+export const nameExpected = (maxLength: number): string => `a name of 1 to ${maxLength} letters (A to Z), digits, "-" and "_"`;
 
 export function isName(value: unknown, maxLength = MAX_NAME_LENGTH): value is string {
   // `constructor`, `__proto__` and the like pass as names but not as keys of objects such as a run's steps.

@@ -14,7 +14,9 @@ export interface OptionProblem extends OptionsErrorFields {
 
 export type OptionPath = readonly (string | number)[];
 
-export type ParsedOptions<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly OptionProblem[] };
+export type ParsedOptions<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly OptionProblem[] };
 
 /** Words that people coming from elsewhere use, by the option's name here. */
 export type OptionSynonyms = Readonly<Record<string, readonly string[]>>;
@@ -38,11 +40,17 @@ export function optionOf<T>(expected: string, test: (value: unknown) => value is
 
 export function integerOption(min: number, max = Number.MAX_SAFE_INTEGER): z.ZodType<number> {
   const expected = max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`;
-  return optionOf(expected, (value): value is number => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max);
+  return optionOf(
+    expected,
+    (value): value is number => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max,
+  );
 }
 
 export function numberOption(min: number, max: number): z.ZodType<number> {
-  return optionOf(`a number from ${min} to ${max}`, (value): value is number => typeof value === "number" && value >= min && value <= max);
+  return optionOf(
+    `a number from ${min} to ${max}`,
+    (value): value is number => typeof value === "number" && value >= min && value <= max,
+  );
 }
 
 /** A duration, read to milliseconds. */
@@ -60,7 +68,9 @@ export function oneOf<const T extends string>(values: readonly T[]): z.ZodType<T
 
 /** An object with these options and no others. */
 export function optionsOf<T extends z.ZodRawShape>(shape: T, synonyms: OptionSynonyms = {}): z.ZodObject<T, z.core.$strict> {
-  const schema = z.strictObject(shape, { error: (issue) => (issue.code === "invalid_type" ? `an object with ${listOf(Object.keys(shape))}` : undefined) });
+  const schema = z.strictObject(shape, {
+    error: (issue) => (issue.code === "invalid_type" ? `an object with ${listOf(Object.keys(shape))}` : undefined),
+  });
   synonymsOf.set(schema as unknown as z.ZodObject, synonyms);
   return schema;
 }
@@ -116,7 +126,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best;
 }
 
-export const didYouMean = (word: string | undefined): string | undefined => (word === undefined ? undefined : `did you mean "${word}"?`);
+export const didYouMean = (word: string | undefined): string | undefined =>
+  word === undefined ? undefined : `did you mean "${word}"?`;
 
 /** A value as an error message shows it: short, and never failing. */
 export function show(value: unknown): string {
@@ -124,7 +135,13 @@ export function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   try {
-    const text = inspect(value, { depth: 1, customInspect: false, maxArrayLength: 5, maxStringLength: 40, breakLength: Infinity });
+    const text = inspect(value, {
+      depth: 1,
+      customInspect: false,
+      maxArrayLength: 5,
+      maxStringLength: 40,
+      breakLength: Infinity,
+    });
     return text.length > 120 ? `${text.slice(0, 120)}…` : text;
   } catch {
     return "something that cannot be shown";
@@ -180,7 +197,8 @@ function editDistance(a: string, b: string): number {
     for (let j = 1; j <= b.length; j += 1) {
       const same = a[i - 1] === b[j - 1];
       let distance = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) distance = Math.min(distance, (beforeLast[j - 2] ?? 0) + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        distance = Math.min(distance, (beforeLast[j - 2] ?? 0) + 1);
       row.push(distance);
     }
     [beforeLast, last] = [last, row];

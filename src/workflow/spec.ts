@@ -49,6 +49,7 @@ export interface CronSpec {
   readonly expression: string;
   /** IANA name; absent: UTC. */
   readonly timezone?: string;
+  /** Input of the runs that it starts. `defineWorkflow` writes `{}` where its user gave none. */
   readonly input?: unknown;
 }
 

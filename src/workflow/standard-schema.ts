@@ -3,7 +3,7 @@
  * of them can describe a workflow's input. Copied here, as the specification recommends; and what we do with such a schema.
  */
 import { toJSONSchema, type $ZodType } from "zod/v4/core";
-import type { ParsedInput } from "./workflow.ts";
+import type { InputIssue } from "../errors.ts";
 
 /** A schema of any library that implements Standard Schema: zod, Valibot, ArkType, … */
 export interface InputSchema<TRawInput = unknown, TInput = TRawInput> {
@@ -15,12 +15,19 @@ export interface InputSchema<TRawInput = unknown, TInput = TRawInput> {
   };
 }
 
-export type SchemaResult<TInput> = { readonly value: TInput; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
+export type SchemaResult<TInput> =
+  | { readonly value: TInput; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
 
 export interface SchemaIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
+
+/** What a schema makes of an input. */
+export type ParsedInput =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly issues: readonly InputIssue[] };
 
 export function isInputSchema(value: unknown): value is InputSchema {
   if ((typeof value !== "object" && typeof value !== "function") || value === null || !("~standard" in value)) return false;
@@ -47,7 +54,9 @@ export function jsonSchemaOf(schema: InputSchema): unknown {
   try {
     const made = hasInputConverter(standard.jsonSchema)
       ? standard.jsonSchema.input({ target: "draft-2020-12" })
-      : standard.vendor === "zod" ? toJSONSchema(schema as unknown as $ZodType, { io: "input" }) : undefined;
+      : standard.vendor === "zod"
+        ? toJSONSchema(schema as unknown as $ZodType, { io: "input" })
+        : undefined;
     return made === undefined ? undefined : (JSON.parse(JSON.stringify(made)) as unknown);
   } catch {
     return undefined;
@@ -70,5 +79,8 @@ function toPathPart(part: PropertyKey | { readonly key: PropertyKey }): string |
 }
 
 function fromThrown(error: unknown): ParsedInput {
-  return { ok: false, issues: [{ message: `the schema threw: ${error instanceof Error ? error.message : String(error)}`, path: [] }] };
+  return {
+    ok: false,
+    issues: [{ message: `the schema threw: ${error instanceof Error ? error.message : String(error)}`, path: [] }],
+  };
 }

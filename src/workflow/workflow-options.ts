@@ -10,8 +10,18 @@ import { EVENT_PATTERN_EXPECTED, isEventPattern } from "./event-pattern.ts";
 import { compileKeyExpression } from "./expression.ts";
 import { isName, MAX_LIMIT_NAME_LENGTH, MAX_NAME_LENGTH, nameExpected } from "./names.ts";
 import {
-  didYouMean, durationOption, integerOption, nearest, numberOption, oneOf, optionOf, optionsOf, parseOptions, problem,
-  type OptionPath, type OptionProblem,
+  didYouMean,
+  durationOption,
+  integerOption,
+  nearest,
+  numberOption,
+  oneOf,
+  optionOf,
+  optionsOf,
+  parseOptions,
+  problem,
+  type OptionPath,
+  type OptionProblem,
 } from "./parse-options.ts";
 import { Strategy, type BackoffSpec, type CronSpec, type LimitSpec, type StepSpec } from "./spec.ts";
 import { isInputSchema, type InputSchema } from "./standard-schema.ts";
@@ -24,11 +34,18 @@ const DEFAULT_GRACE_MS = 5_000;
 
 const name = optionOf(nameExpected(MAX_NAME_LENGTH), (value): value is string => isName(value));
 
-const backoff = optionsOf({
-  factor: numberOption(1, 100).optional(),
-  min: durationOption().optional(),
-  max: durationOption().optional(),
-}, { min: ["delay", "minMs", "initial", "initialInterval"], max: ["maxMs", "maxDelay", "maxInterval"], factor: ["multiplier", "base"] });
+const backoff = optionsOf(
+  {
+    factor: numberOption(1, 100).optional(),
+    min: durationOption().optional(),
+    max: durationOption().optional(),
+  },
+  {
+    min: ["delay", "minMs", "initial", "initialInterval"],
+    max: ["maxMs", "maxDelay", "maxInterval"],
+    factor: ["multiplier", "base"],
+  },
+);
 
 const stepDefaultsShape = {
   retries: integerOption(0, MAX_RETRIES).optional(),
@@ -36,41 +53,63 @@ const stepDefaultsShape = {
   timeout: durationOption(1).optional(),
   scheduleTimeout: durationOption(1).optional(),
 };
-const stepDefaults = optionsOf(stepDefaultsShape, { retries: ["attempts", "maxRetries", "maxAttempts"], timeout: ["executionTimeout", "timeoutMs"] });
-
-const stepOptions = optionsOf({ ...stepDefaultsShape, after: z.unknown().optional() }, {
-  after: ["parents", "dependsOn", "needs", "depends"],
+const stepDefaults = optionsOf(stepDefaultsShape, {
   retries: ["attempts", "maxRetries", "maxAttempts"],
   timeout: ["executionTimeout", "timeoutMs"],
 });
 
-const concurrency = optionsOf({
-  name: optionOf(nameExpected(MAX_LIMIT_NAME_LENGTH), (value): value is string => isName(value, MAX_LIMIT_NAME_LENGTH)).optional(),
-  key: optionOf(
-    "a function or a CEL expression such as \"input.user_id\"",
-    (value): value is string | KeyFunction => typeof value === "string" || typeof value === "function",
-  ),
-  maxRuns: integerOption(1).optional(),
-  strategy: oneOf(Object.values(Strategy)).optional(),
-}, { maxRuns: ["limit", "max", "maxConcurrency"], key: ["expression"], strategy: ["limitStrategy"] });
+const stepOptions = optionsOf(
+  { ...stepDefaultsShape, after: z.unknown().optional() },
+  {
+    after: ["parents", "dependsOn", "needs", "depends"],
+    retries: ["attempts", "maxRetries", "maxAttempts"],
+    timeout: ["executionTimeout", "timeoutMs"],
+  },
+);
 
-const cron = optionsOf({
-  expression: optionOf("a cron expression", (value): value is string => typeof value === "string"),
-  timezone: optionOf("the name of a time zone, for example \"Europe/Berlin\"", isTimezone).optional(),
-  input: z.unknown().optional(),
-}, { expression: ["cron", "schedule", "pattern"], timezone: ["tz", "timeZone"] });
+const concurrency = optionsOf(
+  {
+    name: optionOf(nameExpected(MAX_LIMIT_NAME_LENGTH), (value): value is string =>
+      isName(value, MAX_LIMIT_NAME_LENGTH),
+    ).optional(),
+    key: optionOf(
+      'a function or a CEL expression such as "input.user_id"',
+      (value): value is string | KeyFunction => typeof value === "string" || typeof value === "function",
+    ),
+    maxRuns: integerOption(1).optional(),
+    strategy: oneOf(Object.values(Strategy)).optional(),
+  },
+  { maxRuns: ["limit", "max", "maxConcurrency"], key: ["expression"], strategy: ["limitStrategy"] },
+);
 
-const workflowOptions = optionsOf({
-  name,
-  on: z.unknown().optional(),
-  cron: z.unknown().optional(),
-  input: optionOf("a schema (zod, or another that implements Standard Schema)", isInputSchema).optional(),
-  concurrency: z.unknown().optional(),
-  scheduleTimeout: durationOption(1).optional(),
-  onStepFailure: oneOf(["cancel", "finish"]).optional(),
-  grace: durationOption().optional(),
-  stepDefaults: stepDefaults.optional(),
-}, { on: ["event", "events", "onEvents", "trigger", "triggers"], cron: ["crons", "onCrons", "schedule"], input: ["schema", "inputSchema"], name: ["id"] });
+const cron = optionsOf(
+  {
+    expression: optionOf("a cron expression", (value): value is string => typeof value === "string"),
+    timezone: optionOf('the name of a time zone, for example "Europe/Berlin"', isTimezone).optional(),
+    input: z.unknown().optional(),
+  },
+  { expression: ["cron", "schedule", "pattern"], timezone: ["tz", "timeZone"] },
+);
+
+const workflowOptions = optionsOf(
+  {
+    name,
+    on: z.unknown().optional(),
+    cron: z.unknown().optional(),
+    input: optionOf("a schema (zod, or another that implements Standard Schema)", isInputSchema).optional(),
+    concurrency: z.unknown().optional(),
+    scheduleTimeout: durationOption(1).optional(),
+    onStepFailure: oneOf(["cancel", "finish"]).optional(),
+    grace: durationOption().optional(),
+    stepDefaults: stepDefaults.optional(),
+  },
+  {
+    on: ["event", "events", "onEvents", "trigger", "triggers"],
+    cron: ["crons", "onCrons", "schedule"],
+    input: ["schema", "inputSchema"],
+    name: ["id"],
+  },
+);
 
 type StepDefaultsRead = z.output<typeof stepDefaults>;
 
@@ -88,7 +127,9 @@ export interface ReadWorkflow {
   readonly stepDefaults: StepDefaultsRead;
 }
 
-export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly OptionProblem[] };
+export type Read<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly OptionProblem[] };
 
 export function readWorkflowOptions(value: unknown): Read<ReadWorkflow> {
   const parsed = parseOptions(workflowOptions, value);
@@ -126,7 +167,10 @@ export function stepNameProblem(value: unknown, earlier: readonly StepSpec[]): O
 
 /** The options of a step that comes after `earlier`. */
 export function readStepOptions(
-  step: string, value: unknown, earlier: readonly StepSpec[], defaults: StepDefaultsRead,
+  step: string,
+  value: unknown,
+  earlier: readonly StepSpec[],
+  defaults: StepDefaultsRead,
 ): Read<StepSpec> {
   const parsed = parseOptions(stepOptions, value);
   if (!parsed.ok) return parsed;
@@ -176,14 +220,19 @@ function readCrons(value: unknown, problems: OptionProblem[]): CronSpec[] {
     const { expression, timezone, input = {} } = parsed.value;
     const wrong = cronProblem(expression, timezone);
     const json = jsonOf(input);
-    if (wrong !== undefined) problems.push(problem(short ? path : [...path, "expression"], "a cron expression", expression, wrong));
+    if (wrong !== undefined)
+      problems.push(problem(short ? path : [...path, "expression"], "a cron expression", expression, wrong));
     else if (json === undefined) problems.push(problem([...path, "input"], "JSON", input));
     else crons.push({ expression, ...(timezone === undefined ? {} : { timezone }), input: json.value });
   }
   return crons;
 }
 
-function readLimits(value: unknown, workflow: string, problems: OptionProblem[]): { limits: LimitSpec[]; keys: Map<number, KeyFunction> } {
+function readLimits(
+  value: unknown,
+  workflow: string,
+  problems: OptionProblem[],
+): { limits: LimitSpec[]; keys: Map<number, KeyFunction> } {
   const limits: LimitSpec[] = [];
   const keys = new Map<number, KeyFunction>();
   const paths = new Map<string, OptionPath>();
@@ -205,19 +254,26 @@ function readLimits(value: unknown, workflow: string, problems: OptionProblem[])
       const wrong = expressionProblem(key);
       if (wrong !== undefined) problems.push(problem([...path, "key"], "a CEL expression", key, wrong));
     }
-    limits.push({ name: limit, key: typeof key === "function" ? { kind: "function" } : { kind: "cel", expression: key }, maxRuns, strategy });
+    limits.push({
+      name: limit,
+      key: typeof key === "function" ? { kind: "function" } : { kind: "cel", expression: key },
+      maxRuns,
+      strategy,
+    });
   }
   return { limits, keys };
 }
 
 function readParents(step: string, value: unknown, earlier: readonly StepSpec[], problems: OptionProblem[]): string[] {
   const names = earlier.map(({ name: parent }) => parent);
-  const expected = names.length === 0 ? "absent, since this is the first step" : `the name of an earlier step (${names.join(", ")})`;
+  const expected =
+    names.length === 0 ? "absent, since this is the first step" : `the name of an earlier step (${names.join(", ")})`;
   const parents = new Set<string>();
   for (const [parent, path] of each(value, "after")) {
     if (typeof parent === "string" && names.includes(parent)) parents.add(parent);
     else if (parent === step) problems.push(problem(path, expected, parent, "a step cannot come after itself"));
-    else problems.push(problem(path, expected, parent, typeof parent === "string" ? didYouMean(nearest(parent, names)) : undefined));
+    else
+      problems.push(problem(path, expected, parent, typeof parent === "string" ? didYouMean(nearest(parent, names)) : undefined));
   }
   return [...parents];
 }
@@ -226,11 +282,16 @@ type BackoffRead = z.output<typeof backoff>;
 
 /** A step's own delays over the workflow's; `max` follows a longer `min` unless it was given beside it. */
 function readBackoff(
-  own: BackoffRead | undefined, defaults: BackoffRead | undefined, base: OptionPath, problems: OptionProblem[],
+  own: BackoffRead | undefined,
+  defaults: BackoffRead | undefined,
+  base: OptionPath,
+  problems: OptionProblem[],
 ): BackoffSpec {
   const minMs = own?.min ?? defaults?.min ?? DEFAULT_BACKOFF.minMs;
   if (own?.max !== undefined && own.max < minMs) {
-    problems.push(problem([...base, "backoff", "max"], `at least as long as 'min' (${formatDuration(minMs)})`, formatDuration(own.max)));
+    problems.push(
+      problem([...base, "backoff", "max"], `at least as long as 'min' (${formatDuration(minMs)})`, formatDuration(own.max)),
+    );
   }
   return {
     factor: own?.factor ?? defaults?.factor ?? DEFAULT_BACKOFF.factor,

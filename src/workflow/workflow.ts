@@ -5,14 +5,13 @@
 import type { Duration } from "./duration.ts";
 import type { AsJson } from "./json-type.ts";
 import type { Strategy, WorkflowSpec } from "./spec.ts";
-import type { InputSchema } from "./standard-schema.ts";
+import type { InputSchema, ParsedInput } from "./standard-schema.ts";
 import type { KeyContext, StepContext } from "./step-context.ts";
 
 /** One concurrency limit. By default a workflow has none. */
 export interface ConcurrencyOptions<TInput = unknown> {
   /**
-   * What the limit is shared by. Limits of the same name are one limit, also across workflows; they must then have the same
-   * strategy. At most 128 letters, digits, `-` and `_`. Default: the workflow's name.
+   * What the limit is known by. Limits of the same name are one limit, also across workflows and their versions. At most 128 letters, digits, `-` and `_`. Default: the workflow's name.
    */
   readonly name?: string | undefined;
   /**
@@ -143,7 +142,11 @@ export interface Workflow<TInput = unknown, TRawInput = TInput, TSteps = unknown
     name: NewName<TName, TSteps>,
     handler: (ctx: StepContext<TInput, Record<never, never>>) => TReturn,
     // The steps so far and the new one: written out, so that editors show the steps and not how they were put together.
-  ): Workflow<TInput, TRawInput, { readonly [K in keyof TSteps | TName]: K extends keyof TSteps ? TSteps[K] : StepType<AsJson<Awaited<TReturn>>, never> }>;
+  ): Workflow<
+    TInput,
+    TRawInput,
+    { readonly [K in keyof TSteps | TName]: K extends keyof TSteps ? TSteps[K] : StepType<AsJson<Awaited<TReturn>>, never> }
+  >;
   step<TName extends string, TReturn, const TAfter extends keyof TSteps & string = never>(
     name: NewName<TName, TSteps>,
     options: StepOptions<TAfter>,
@@ -176,10 +179,6 @@ export type StepHandler = (ctx: StepContext) => unknown;
 /** A key function of which the types are forgotten. What it returns is checked with `checkKey`. */
 export type KeyFunction = (ctx: KeyContext) => unknown;
 
-export type ParsedInput =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly issues: readonly { readonly message: string; readonly path: readonly (string | number)[] }[] };
-
 /** What the worker node needs of a definition besides its data. */
 export interface WorkflowInternals {
   /** By step. */
@@ -187,5 +186,5 @@ export interface WorkflowInternals {
   /** By index in `spec.limits`; limits with a CEL expression are not in it. */
   readonly keys: ReadonlyMap<number, KeyFunction>;
   /** Applies the `input` schema. A promise only where the schema is asynchronous; it never throws and never rejects. */
-  parseInput(value: unknown): ParsedInput | Promise<ParsedInput>;
+  readonly parseInput: (value: unknown) => ParsedInput | Promise<ParsedInput>;
 }

@@ -2,17 +2,43 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  DefinitionError, formatIssues, formatPath, fromErrorData, InputInvalidError, isDefinitionError, isNonRetryableError,
-  isRunFailedError, isSluiceError, isTimeoutError, NonRetryableError, PayloadTooLargeError, RequestError, RunCancelledError,
-  RunFailedError, SluiceError, TimeoutError, toErrorData,
+  DefinitionError,
+  formatIssues,
+  formatPath,
+  fromErrorData,
+  InputInvalidError,
+  isDefinitionError,
+  isNonRetryableError,
+  isRunFailedError,
+  isSluiceError,
+  isTimeoutError,
+  NonRetryableError,
+  PayloadTooLargeError,
+  RequestError,
+  RunCancelledError,
+  RunFailedError,
+  SluiceError,
+  TimeoutError,
+  toErrorData,
 } from "../../src/errors.ts";
 
 describe("the error classes", () => {
   it("carry a stable code, a name, typed fields and the cause", () => {
     const cause = new Error("refused");
-    const error = new RequestError("the engine refused", { operation: "run.create", status: 400, reason: "INPUT_INVALID" }, { cause });
+    const error = new RequestError(
+      "the engine refused",
+      { operation: "run.create", status: 400, reason: "INPUT_INVALID" },
+      { cause },
+    );
     expect(error).toBeInstanceOf(SluiceError);
-    expect(error).toMatchObject({ name: "RequestError", code: "REQUEST_FAILED", operation: "run.create", status: 400, reason: "INPUT_INVALID", cause });
+    expect(error).toMatchObject({
+      name: "RequestError",
+      code: "REQUEST_FAILED",
+      operation: "run.create",
+      status: 400,
+      reason: "INPUT_INVALID",
+      cause,
+    });
     expect(error.stack).toMatch(/^RequestError: the engine refused\n/);
   });
 
@@ -22,18 +48,28 @@ describe("the error classes", () => {
       'run r1 of workflow "answer" failed in step "write" (STEP_FAILED): no tokens',
     );
     expect(new RunFailedError(fields).message).toBe('run r1 of workflow "answer" failed (STEP_FAILED)');
-    expect(new RunCancelledError({ ...fields, reason: "CANCELLED_BY_USER" }).message).toBe('run r1 of workflow "answer" was cancelled (CANCELLED_BY_USER)');
+    expect(new RunCancelledError({ ...fields, reason: "CANCELLED_BY_USER" }).message).toBe(
+      'run r1 of workflow "answer" was cancelled (CANCELLED_BY_USER)',
+    );
     expect(new TimeoutError("run.get", 5_000).message).toBe("run.get took longer than 5000 ms");
     expect(new PayloadTooLargeError('the output of step "a"', 2_000_000, 1_048_576).message).toBe(
       'the output of step "a" has 2000000 bytes, more than the 1048576 that the NATS server takes',
     );
-    expect(new InputInvalidError("answer", [{ path: ["user", 0], message: "expected string" }, { path: [], message: "bad" }]).message).toBe(
-      'the input does not fit workflow "answer": user[0]: expected string; bad',
-    );
+    expect(
+      new InputInvalidError("answer", [
+        { path: ["user", 0], message: "expected string" },
+        { path: [], message: "bad" },
+      ]).message,
+    ).toBe('the input does not fit workflow "answer": user[0]: expected string; bad');
   });
 
   it("give the step's error of a failed run as the cause", () => {
-    const failed = new RunFailedError({ runId: "r", workflow: "w", reason: "STEP_FAILED", error: toErrorData(new NonRetryableError("never")) });
+    const failed = new RunFailedError({
+      runId: "r",
+      workflow: "w",
+      reason: "STEP_FAILED",
+      error: toErrorData(new NonRetryableError("never")),
+    });
     expect(failed.cause).toBeInstanceOf(Error);
     expect(isNonRetryableError(failed.cause)).toBe(true);
   });
@@ -53,8 +89,23 @@ describe("a guard", () => {
   });
 
   it("takes nothing else, and fails on nothing", () => {
-    const throwing = { get code(): string { throw new Error("no"); } };
-    for (const value of [undefined, null, "RUN_FAILED", 1, {}, { code: "ENOENT" }, { code: "TIMEOUT" }, { code: "toString" }, throwing, new Error("x")]) {
+    const throwing = {
+      get code(): string {
+        throw new Error("no");
+      },
+    };
+    for (const value of [
+      undefined,
+      null,
+      "RUN_FAILED",
+      1,
+      {},
+      { code: "ENOENT" },
+      { code: "TIMEOUT" },
+      { code: "toString" },
+      throwing,
+      new Error("x"),
+    ]) {
       expect(isSluiceError(value)).toBe(false);
       expect(isRunFailedError(value)).toBe(false);
       expect(isTimeoutError(value)).toBe(false);
@@ -64,9 +115,15 @@ describe("a guard", () => {
 
 describe("the JSON form of an error", () => {
   it("keeps name, message, stack, code and causes, there and back", () => {
-    const thrown = new TypeError("outer", { cause: Object.assign(new Error("inner"), { code: "ECONNRESET", cause: new RangeError("the cable") }) });
+    const thrown = new TypeError("outer", {
+      cause: Object.assign(new Error("inner"), { code: "ECONNRESET", cause: new RangeError("the cable") }),
+    });
     const data = toErrorData(thrown);
-    expect(data).toMatchObject({ name: "TypeError", message: "outer", cause: { name: "Error", message: "inner", code: "ECONNRESET", cause: { message: "the cable" } } });
+    expect(data).toMatchObject({
+      name: "TypeError",
+      message: "outer",
+      cause: { name: "Error", message: "inner", code: "ECONNRESET", cause: { message: "the cable" } },
+    });
     const back = fromErrorData(JSON.parse(JSON.stringify(data)) as typeof data);
     expect(back).toBeInstanceOf(Error);
     expect(back).toMatchObject({ name: "TypeError", message: "outer", stack: thrown.stack });
@@ -102,12 +159,26 @@ describe("the JSON form of an error", () => {
     // Formatted when it is first read, by code that reads `message`.
     expect(error.stack).toBeDefined();
     const throwing = Object.defineProperties(error, {
-      message: { get() { throw new Error("no message"); } },
-      stack: { get() { throw new Error("no stack"); } },
-      cause: { get() { throw new Error("no cause"); } },
+      message: {
+        get() {
+          throw new Error("no message");
+        },
+      },
+      stack: {
+        get() {
+          throw new Error("no stack");
+        },
+      },
+      cause: {
+        get() {
+          throw new Error("no cause");
+        },
+      },
     });
     expect(typeof toErrorData(throwing).message).toBe("string");
-    const fail = (): never => { throw new Error("trap"); };
+    const fail = (): never => {
+      throw new Error("trap");
+    };
     const proxy = new Proxy({}, { get: fail, has: fail, getPrototypeOf: fail, ownKeys: fail, getOwnPropertyDescriptor: fail });
     expect(toErrorData(proxy).name).toBe("Error");
     const { proxy: revoked, revoke } = Proxy.revocable({}, {});
@@ -134,19 +205,32 @@ describe("the JSON form of an error", () => {
   });
 
   it("finds the messages of an AggregateError without one of its own, as Node throws for refused connections", () => {
-    const thrown = new AggregateError([new Error("connect ECONNREFUSED ::1:1"), new Error("connect ECONNREFUSED 127.0.0.1:1")], "");
+    const thrown = new AggregateError(
+      [new Error("connect ECONNREFUSED ::1:1"), new Error("connect ECONNREFUSED 127.0.0.1:1")],
+      "",
+    );
     expect(toErrorData(thrown).message).toBe("connect ECONNREFUSED ::1:1; connect ECONNREFUSED 127.0.0.1:1");
   });
 
   it("is JSON of bounded size for anything at all", () => {
     fc.assert(
-      fc.property(fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSet: true, withTypedArray: true }), (value) => {
-        const data = toErrorData(value);
-        const text = JSON.stringify(data);
-        expect(text.length).toBeLessThan(250_000);
-        expect(JSON.parse(text)).toEqual(data);
-        expect(fromErrorData(data).message).toBe(data.message);
-      }),
+      fc.property(
+        fc.anything({
+          withBigInt: true,
+          withDate: true,
+          withMap: true,
+          withNullPrototype: true,
+          withSet: true,
+          withTypedArray: true,
+        }),
+        (value) => {
+          const data = toErrorData(value);
+          const text = JSON.stringify(data);
+          expect(text.length).toBeLessThan(250_000);
+          expect(JSON.parse(text)).toEqual(data);
+          expect(fromErrorData(data).message).toBe(data.message);
+        },
+      ),
     );
   });
 });
@@ -166,5 +250,12 @@ describe("a path", () => {
 
 it("a definition error knows its workflow and step", () => {
   const error = new DefinitionError("m", { path: "after[0]", expected: "e", received: 1, workflow: "w", step: "s" });
-  expect(error).toMatchObject({ code: "DEFINITION_INVALID", path: "after[0]", expected: "e", received: 1, workflow: "w", step: "s" });
+  expect(error).toMatchObject({
+    code: "DEFINITION_INVALID",
+    path: "after[0]",
+    expected: "e",
+    received: 1,
+    workflow: "w",
+    step: "s",
+  });
 });

@@ -2,8 +2,14 @@
 import { describe, expectTypeOf, it } from "vitest";
 import { z } from "zod";
 import {
-  defineWorkflow, Strategy,
-  type AnyWorkflow, type Metadata, type StepContext, type TriggerEvent, type WorkflowInput, type WorkflowOutputs,
+  defineWorkflow,
+  Strategy,
+  type AnyWorkflow,
+  type Metadata,
+  type StepContext,
+  type TriggerEvent,
+  type WorkflowInput,
+  type WorkflowOutputs,
 } from "../../src/index.ts";
 
 const schema = z.object({ user_id: z.string(), text: z.string(), limit: z.number().default(10), at: z.coerce.date().optional() });
@@ -38,7 +44,10 @@ describe("the types of a workflow", () => {
     defineWorkflow({
       name: "keyed",
       input: schema,
-      concurrency: [{ name: "a", key: (ctx) => ctx.input.text }, { name: "b", key: "input.user_id", strategy: "CANCEL_NEWEST" }],
+      concurrency: [
+        { name: "a", key: (ctx) => ctx.input.text },
+        { name: "b", key: "input.user_id", strategy: "CANCEL_NEWEST" },
+      ],
     });
     // @ts-expect-error there is no such property in the input
     defineWorkflow({ name: "keyed", input: schema, concurrency: { key: (ctx) => ctx.input.userId } });
@@ -142,7 +151,9 @@ describe("the types of a workflow", () => {
 
   it("let workflows of all kinds stand in one list", () => {
     const a = defineWorkflow({ name: "a", input: schema, concurrency: { key: (ctx) => ctx.input.text } }).step("one", () => 1);
-    const b = defineWorkflow({ name: "b" }).step("one", () => 1).step("two", { after: ["one"] }, (ctx) => ctx.output("one"));
+    const b = defineWorkflow({ name: "b" })
+      .step("one", () => 1)
+      .step("two", { after: ["one"] }, (ctx) => ctx.output("one"));
     const list: readonly AnyWorkflow[] = [a, b];
     expectTypeOf(list).items.toEqualTypeOf<AnyWorkflow>();
     // @ts-expect-error an object that only looks like one is none
