@@ -11,7 +11,8 @@ import type { KeyContext, StepContext } from "./step-context.ts";
 /** One concurrency limit. By default a workflow has none. */
 export interface ConcurrencyOptions<TInput = unknown> {
   /**
-   * What the limit is known by. Limits of the same name are one limit, also across workflows and their versions. At most 128 letters, digits, `-` and `_`. Default: the workflow's name.
+   * What the limit is known by. Limits of the same name are one limit, also across workflows and their versions. At most 128
+   * letters, digits, `-` and `_`. Default: the workflow's name.
    */
   readonly name?: string | undefined;
   /**
@@ -83,7 +84,7 @@ export interface WorkflowOptions<TInput = unknown, TRawInput = TInput> {
   readonly input?: InputSchema<TRawInput, TInput> | undefined;
   /** One limit or a list; a run then needs a slot in every one, taken together. Default: no limit. */
   readonly concurrency?: ConcurrencyOptions<NoInfer<TInput>> | readonly ConcurrencyOptions<NoInfer<TInput>>[] | undefined;
-  /** How long a run may wait for its limits; then it fails with `SCHEDULING_TIMED_OUT`. At least 1 ms. Default: for ever. */
+  /** How long a run may wait for its limits; then it is cancelled with `SCHEDULING_TIMED_OUT`. At least 1 ms. Default: for ever. */
   readonly scheduleTimeout?: Duration | undefined;
   /** What happens to steps that are running when another one has failed for good: cancelled, or left to finish. Default `cancel`. */
   readonly onStepFailure?: "cancel" | "finish" | undefined;
