@@ -19,7 +19,7 @@ type AsJsonObject<T> = {
   >;
 };
 
-/** `JSON.parse(JSON.stringify(value))`, as a type. What has no JSON form at all (nothing, a function) is `null`. */
+/** `JSON.parse(JSON.stringify(value))`, as a type. Nothing at all is stored as `null`; a function has no JSON form. */
 export type AsJson<T> =
   IsAny<T> extends true
     ? T
@@ -29,9 +29,9 @@ export type AsJson<T> =
         ? T
         : T extends { toJSON(): infer R }
           ? AsJson<R>
-          : T extends Dropped | void
+          : T extends undefined | void
             ? null
-            : T extends bigint
+            : T extends Dropped | bigint
               ? never
               : T extends readonly unknown[]
                 ? { [I in keyof T]: AsJson<T[I]> }

@@ -8,6 +8,8 @@ import type { Strategy, WorkflowSpec } from "./spec.ts";
 import type { InputSchema, ParsedInput } from "./standard-schema.ts";
 import type { KeyContext, StepContext } from "./step-context.ts";
 
+export type { ParsedInput };
+
 /** One concurrency limit. By default a workflow has none. */
 export interface ConcurrencyOptions<TInput = unknown> {
   /**
