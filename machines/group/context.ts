@@ -98,7 +98,9 @@ export function enqueue(context: GroupContext, entry: Entry): GroupContext {
 /** A run gets a slot, wherever it was: here it waited, was held, was proposed, or has just arrived. */
 export function admit(context: GroupContext, entry: Entry): GroupContext {
   const eviction = EVICTION[context.strategy];
-  const { waiting, evictable } = context;
+  const { evictable } = context;
+  // Nobody holds a slot and nobody waits for one: the busy period is over, and past turns with it.
+  const waiting = context.active.size === 0 ? context.waiting.rest() : context.waiting;
   const taken = waiting.take(entry);
   return {
     ...context,
@@ -118,8 +120,6 @@ export function release(context: GroupContext, entry: Entry): GroupContext {
     ...context,
     active,
     stopping: context.stopping.delete(entry),
-    // Nobody holds a slot and nobody waits for one: the busy period is over, and past turns with it.
-    waiting: active.size === 0 ? context.waiting.rest() : context.waiting,
     evictable: context.evictable.delete(entry),
   };
 }
@@ -135,8 +135,7 @@ export function withdraw(context: GroupContext, entry: Entry): GroupContext {
   const held = context.held.delete(entry);
   const proposed = without(context.proposed, entry);
   if (waiting === context.waiting && held === context.held && proposed === context.proposed) return context;
-  const resting = context.active.size === 0 ? waiting.rest() : waiting;
-  return { ...context, waiting: resting, held, proposed, evictable: context.evictable.delete(entry) };
+  return { ...context, waiting, held, proposed, evictable: context.evictable.delete(entry) };
 }
 
 /** An active run was cancelled. It holds its slot until it is released. */

@@ -6,7 +6,7 @@ import { assign, setup } from "xstate";
 import * as group from "./context.ts";
 import type { CancelCause, Entry, GroupContext, GroupEvent } from "./contract.ts";
 
-interface Args {
+export interface DecisionArgs {
   readonly context: GroupContext;
   readonly event: GroupEvent;
 }
@@ -88,8 +88,8 @@ export const vocabulary = setup({
 
 // Decisions with what they are about.
 
-const ofSubject = ({ event }: Args) => ({ entry: subject(event) });
-const ofNext = ({ context }: Args) => ({ entry: next(context) });
+const ofSubject = ({ event }: DecisionArgs) => ({ entry: subject(event) });
+const ofNext = ({ context }: DecisionArgs) => ({ entry: next(context) });
 
 export const admitNewcomer = { type: "admit", params: ofSubject } as const;
 export const admitNext = { type: "admit", params: ofNext } as const;
@@ -100,12 +100,12 @@ export const proposeNext = { type: "propose", params: ofNext } as const;
 /** The newcomer is cancelled before it was taken in. */
 export const refuseFull = {
   type: "cancel",
-  params: ({ event }: Args) => ({ entry: subject(event), active: false, cause: "full" as const }),
+  params: ({ event }: DecisionArgs) => ({ entry: subject(event), active: false, cause: "full" as const }),
 } as const;
 
 export const refuseOutranked = {
   type: "cancel",
-  params: ({ context, event }: Args) => ({
+  params: ({ context, event }: DecisionArgs) => ({
     entry: subject(event),
     active: false,
     cause: "outranked" as const,
@@ -116,7 +116,7 @@ export const refuseOutranked = {
 /** What is to be given up goes, because of the run that the event is about or because the limit is lower now. */
 export const cancelEvicted = {
   type: "cancel",
-  params: ({ context, event }: Args) => {
+  params: ({ context, event }: DecisionArgs) => {
     const entry = evicted(context);
     const active = context.active.has(entry);
     if (!("entry" in event)) return { entry, active, cause: "limit lowered" as const };
