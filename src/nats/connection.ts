@@ -79,8 +79,11 @@ export interface ConnectNatsOptions extends ConnectionOptions {
   /** Shown in the server's list of connections. */
   readonly name: string;
   readonly logger: Logger;
-  /** True: tries until a server answers, with one line in the log every few seconds. False: throws after the first round. Default true. */
-  readonly waitOnFirstConnect?: boolean | undefined;
+  /**
+   * How long to try until a server answers for the first time, in ms; with one line in the log every few seconds. 0: one
+   * round. Default: for ever.
+   */
+  readonly firstConnectTimeoutMs?: number | undefined;
   /** Aborted: gives up connecting and throws NotConnectedError. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -127,13 +130,14 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 5_000;
 /**
  * Connects. Afterwards the connection looks after itself: it reconnects for ever, and its subscriptions come back with it.
  *
- * Throws NatsUnavailableError when the servers refuse the credentials (no retry mends that), or, without
- * `waitOnFirstConnect`, when none can be reached; NotConnectedError when `signal` is aborted.
+ * Throws NatsUnavailableError when the servers refuse the credentials (no retry mends that), or when none could be reached
+ * within `firstConnectTimeoutMs`; NotConnectedError when `signal` is aborted.
  */
 export async function connectNats(options: ConnectNatsOptions): Promise<Connection> {
   const logger = options.logger;
   const native = nativeOptions(options);
   const servers = native.servers as string[];
+  const deadline = performance.now() + (options.firstConnectTimeoutMs ?? Infinity);
   let waitMs = FIRST_CONNECT_WAIT_MS;
   let loggedAt = -Infinity;
   for (;;) {
@@ -144,8 +148,8 @@ export async function connectNats(options: ConnectNatsOptions): Promise<Connecti
     } catch (error) {
       const reason = reasonOf(error);
       const message = `cannot reach NATS at ${servers.join(", ")}: ${reason}`;
-      if (options.waitOnFirstConnect === false || isAuthorizationError(error)) throw new NatsUnavailableError(message, servers, { cause: error });
       const now = performance.now();
+      if (isAuthorizationError(error) || now + waitMs > deadline) throw new NatsUnavailableError(message, servers, { cause: error });
       if (now - loggedAt >= UNREACHABLE_LOG_EVERY_MS) {
         loggedAt = now;
         logger.warn(`${message}; retrying`);

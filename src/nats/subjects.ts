@@ -1,6 +1,8 @@
 /**
  * Every subject, stream and bucket name of a cluster, built from its prefix. The one place where subjects are spelt.
  */
+import { optionOf } from "../workflow/parse-options.ts";
+
 export interface Names {
   readonly prefix: string;
   /** Stream of events and definitions, in one order. */
@@ -32,6 +34,12 @@ export interface Names {
 }
 
 export const DEFAULT_PREFIX = "sluice";
+
+/** The prefix as an option. */
+export const prefixOption = optionOf(
+  'a cluster\'s prefix of 1 to 64 letters, digits, "-" and "_"',
+  (value): value is string => typeof value === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(value),
+).optional();
 
 /** `prefix` is one subject token: letters, digits, `-` and `_`. */
 export function createNames(prefix: string = DEFAULT_PREFIX): Names {

@@ -4,17 +4,11 @@
 import { hostname } from "node:os";
 import type { Logger } from "pino";
 import { connectionOptionsShape, loggerOption, type ConnectionOptions } from "../nats/connection.ts";
-import { DEFAULT_PREFIX } from "../nats/subjects.ts";
+import { DEFAULT_PREFIX, prefixOption } from "../nats/subjects.ts";
 import { OptionsError } from "../errors.ts";
 import type { Duration } from "../workflow/duration.ts";
 import { durationOption, integerOption, optionOf, optionsOf, parseOptionsOf } from "../workflow/parse-options.ts";
 import type { AnyWorkflow } from "../workflow/workflow.ts";
-
-/** A NATS subject token: the prefix of a cluster. */
-export const prefixOption = optionOf(
-  'letters, digits, "-" and "_"',
-  (value): value is string => typeof value === "string" && /^[A-Za-z0-9_-]{1,64}$/.test(value),
-).optional();
 
 export interface WorkerOptions extends ConnectionOptions {
   /** The workflows whose steps it executes: at least one, each name once. */

@@ -1,0 +1,254 @@
+/**
+ * The stream of one partition: its journal, written under the fence; its inbox; its snapshots. The one place that knows how
+ * they lie in JetStream. Ownership is not its business: whoever writes with a stale sequence is refused by the server.
+ */
+import type { Logger } from "pino";
+import { isJetStreamRefusedError } from "./ack-publisher.ts";
+import type { Connection } from "./connection.ts";
+import { purgeBelow } from "./streams.ts";
+import { type ReadMessage, StreamReader } from "./stream-reader.ts";
+import type { Names } from "./subjects.ts";
+
+/** What became of an append: durable at `seq`, or another owner has written (then this one must drop the partition). */
+export type AppendOutcome = { readonly outcome: "committed"; readonly seq: number } | { readonly outcome: "fenced" } | { readonly outcome: "stopped" };
+
+/** Where the newest snapshot is, and which positions it stands for. */
+export interface SnapshotManifest {
+  readonly v: 1;
+  /** The journal message after which the state was taken. */
+  readonly journalSeq: number;
+  readonly inboxSeq: number;
+  /** Stream sequences of its first and last data message. */
+  readonly dataFrom: number;
+  readonly dataTo: number;
+  readonly chunks: number;
+  readonly runs: number;
+  readonly at: string;
+}
+
+const FENCED = 10071;
+const FENCE_HEADER = "Nats-Expected-Last-Subject-Sequence";
+const RETRY_MS = 200;
+const NEWLINE = 0x0a;
+
+export interface PartitionStreamOptions {
+  readonly connection: Connection;
+  readonly names: Names;
+  readonly partition: number;
+  readonly logger: Logger;
+}
+
+interface StoredMessage {
+  readonly seq: number;
+  readonly data: Uint8Array;
+}
+
+export class PartitionStream {
+  readonly stream: string;
+  readonly #connection: Connection;
+  readonly #names: Names;
+  readonly #partition: number;
+  readonly #logger: Logger;
+  /** Sequence of the last message of the journal: the fence. */
+  #lastJournalSeq = 0;
+  #lastManifestSeq = 0;
+  #stopped = false;
+
+  constructor({ connection, names, partition, logger }: PartitionStreamOptions) {
+    this.#connection = connection;
+    this.#names = names;
+    this.#partition = partition;
+    this.#logger = logger;
+    this.stream = names.partitionStream(partition);
+  }
+
+  get lastJournalSeq(): number {
+    return this.#lastJournalSeq;
+  }
+
+  /** Ends attempts that wait for the server. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Finds the ends of journal and manifest, and with them takes up the fence. */
+  async open(): Promise<SnapshotManifest | undefined> {
+    const manifest = await this.#last(this.#names.snapshotManifest(this.#partition));
+    this.#lastManifestSeq = manifest?.seq ?? 0;
+    this.#lastJournalSeq = (await this.#last(this.#names.journal(this.#partition)))?.seq ?? 0;
+    if (manifest === undefined) return undefined;
+    const parsed = JSON.parse(Buffer.from(manifest.data).toString()) as SnapshotManifest;
+    if (parsed.v !== 1) throw new TypeError(`expected a snapshot manifest of version 1, got ${String(parsed.v)}`);
+    return parsed;
+  }
+
+  /**
+   * Appends one message to the journal. Resolves only when the outcome is known: through a lost acknowledgement it reads the
+   * journal's end and finds out. One at a time.
+   */
+  async append(text: string): Promise<AppendOutcome> {
+    const subject = this.#names.journal(this.#partition);
+    const expected = this.#lastJournalSeq;
+    for (let attempt = 0; !this.#stopped; attempt++) {
+      try {
+        const ack = await this.#connection.publishAcked(subject, text, { headers: { [FENCE_HEADER]: String(expected) } });
+        this.#lastJournalSeq = ack.seq;
+        return { outcome: "committed", seq: ack.seq };
+      } catch (error) {
+        if (isJetStreamRefusedError(error) && error.apiCode !== FENCED) {
+          this.#logger.error({ err: error, partition: this.#partition }, "the server does not take the journal; retrying");
+          await pause(RETRY_MS * 5);
+          continue;
+        }
+        if (this.#connection.isClosed) return { outcome: "stopped" };
+        // Refused by the fence, or lost on the way: the journal's end tells whether the message is there.
+        const last = await this.#lastOrWait(subject);
+        if (last === "stopped") return { outcome: "stopped" };
+        if (last !== undefined && last.seq > expected) {
+          if (Buffer.from(last.data).toString() !== text) return { outcome: "fenced" };
+          this.#lastJournalSeq = last.seq;
+          return { outcome: "committed", seq: last.seq };
+        }
+        this.#logger.warn({ err: error, partition: this.#partition, attempt }, "a journal append was not acknowledged; trying again");
+        await pause(RETRY_MS);
+      }
+    }
+    return { outcome: "stopped" };
+  }
+
+  /** Reads the journal after a sequence up to its end as it is now, in order. */
+  async readJournal(afterSeq: number, onMessage: (message: ReadMessage) => void): Promise<void> {
+    await this.#readTo(this.#names.journal(this.#partition), afterSeq + 1, this.#lastJournalSeq, onMessage);
+  }
+
+  /** Reads a snapshot's lines, in order. */
+  async readSnapshot(manifest: SnapshotManifest, onLine: (line: string) => void): Promise<void> {
+    let chunks = 0;
+    let carry: Buffer = Buffer.alloc(0);
+    await this.#readTo(this.#names.snapshotData(this.#partition), manifest.dataFrom, manifest.dataTo, (message) => {
+      if (message.header("Sluice-Snapshot") !== String(manifest.journalSeq)) return;
+      chunks++;
+      let data = Buffer.concat([carry, message.data]);
+      for (let end = data.indexOf(NEWLINE); end >= 0; end = data.indexOf(NEWLINE)) {
+        onLine(data.subarray(0, end).toString());
+        data = data.subarray(end + 1);
+      }
+      carry = data;
+    });
+    if (chunks !== manifest.chunks) throw new Error(`expected ${manifest.chunks} parts of the snapshot in ${this.stream}, found ${chunks}`);
+  }
+
+  /** Stores a snapshot that was taken after journal message `journalSeq`. False when a newer owner has written one. */
+  async writeSnapshot(lines: readonly string[], journalSeq: number, inboxSeq: number): Promise<boolean> {
+    const maxBytes = Math.floor(this.#connection.maxPayload / 2);
+    const headers = { "Sluice-Snapshot": String(journalSeq) };
+    let dataFrom = 0;
+    let dataTo = 0;
+    let chunks = 0;
+    let parts: Buffer[] = [];
+    let bytes = 0;
+    const flush = async (): Promise<void> => {
+      const data = Buffer.concat(parts);
+      parts = [];
+      bytes = 0;
+      // Lines may go over the end of a message: a run with large outputs is longer than one.
+      for (let from = 0; from < data.length; from += maxBytes) {
+        const part = data.subarray(from, from + maxBytes);
+        const ack = await this.#connection.publishAcked(this.#names.snapshotData(this.#partition), part, { headers, timeoutMs: 30_000 });
+        dataFrom ||= ack.seq;
+        dataTo = ack.seq;
+        chunks++;
+      }
+    };
+    for (const line of lines) {
+      const part = Buffer.from(`${line}\n`);
+      if (bytes + part.length > maxBytes) await flush();
+      parts.push(part);
+      bytes += part.length;
+    }
+    await flush();
+    const manifest: SnapshotManifest = { v: 1, journalSeq, inboxSeq, dataFrom, dataTo, chunks, runs: lines.length - 1, at: new Date().toISOString() };
+    try {
+      const ack = await this.#connection.publishAcked(this.#names.snapshotManifest(this.#partition), JSON.stringify(manifest), {
+        headers: { [FENCE_HEADER]: String(this.#lastManifestSeq) },
+      });
+      this.#lastManifestSeq = ack.seq;
+    } catch (error) {
+      if (isJetStreamRefusedError(error) && error.apiCode === FENCED) return false;
+      throw error;
+    }
+    await purgeBelow(this.#connection, this.stream, this.#names.snapshotData(this.#partition), dataFrom);
+    await purgeBelow(this.#connection, this.stream, this.#names.snapshotManifest(this.#partition), this.#lastManifestSeq);
+    return true;
+  }
+
+  /** Lets go of journal messages up to `journalSeq` (that one stays: it carries the fence) and inbox messages up to `inboxSeq`. */
+  async purge(journalSeq: number, inboxSeq: number): Promise<void> {
+    if (journalSeq > 0) await purgeBelow(this.#connection, this.stream, this.#names.journal(this.#partition), journalSeq);
+    if (inboxSeq > 0) await purgeBelow(this.#connection, this.stream, this.#names.inbox(this.#partition), inboxSeq + 1);
+  }
+
+  /** Sequence of the last message of the inbox; 0 when it is empty. */
+  async lastInboxSeq(): Promise<number> {
+    return (await this.#last(this.#names.inbox(this.#partition)))?.seq ?? 0;
+  }
+
+  /** A reader of the inbox after a sequence; start and stop it. */
+  readInbox(afterSeq: number, onMessage: (message: ReadMessage) => void | Promise<void>): StreamReader {
+    return new StreamReader(this.#connection, {
+      stream: this.stream,
+      subject: this.#names.inbox(this.#partition),
+      fromSeq: afterSeq + 1,
+      onMessage,
+      logger: this.#logger,
+    });
+  }
+
+  async #readTo(subject: string, from: number, to: number, onMessage: (message: ReadMessage) => void): Promise<void> {
+    if (to < from) return;
+    let done: () => void = () => undefined;
+    const finished = new Promise<void>((resolve) => (done = resolve));
+    const reader = new StreamReader(this.#connection, {
+      stream: this.stream,
+      subject,
+      fromSeq: from,
+      onMessage: (message) => {
+        if (message.seq <= to) onMessage(message);
+        if (message.seq >= to) done();
+      },
+      logger: this.#logger,
+      window: 5_000,
+    });
+    reader.start();
+    try {
+      await finished;
+    } finally {
+      await reader.stop();
+    }
+  }
+
+  async #last(subject: string): Promise<StoredMessage | undefined> {
+    const reply = (await this.#connection.request(`$JS.API.STREAM.MSG.GET.${this.stream}`, JSON.stringify({ last_by_subj: subject }))).json<{
+      message?: { seq: number; data?: string };
+      error?: { code: number; description: string };
+    }>();
+    if (reply.message !== undefined) return { seq: reply.message.seq, data: Buffer.from(reply.message.data ?? "", "base64") };
+    if (reply.error?.code === 404) return undefined;
+    throw new Error(`reading the end of ${subject}: ${reply.error?.description ?? "no answer"}`);
+  }
+
+  async #lastOrWait(subject: string): Promise<StoredMessage | undefined | "stopped"> {
+    while (!this.#stopped && !this.#connection.isClosed) {
+      try {
+        return await this.#last(subject);
+      } catch {
+        await pause(RETRY_MS);
+      }
+    }
+    return "stopped";
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,108 @@
+/**
+ * Reads the messages of a stream, or of one of its subjects, in order and without gaps from a sequence on: through
+ * reconnects, restarts of the server and lost consumers. Positions are the reader's business alone; the server keeps none.
+ */
+import { type ConsumerMessages, DeliverPolicy, jetstream } from "@nats-io/jetstream";
+import type { Logger } from "pino";
+import type { Connection } from "./connection.ts";
+
+export interface ReadMessage {
+  readonly subject: string;
+  readonly seq: number;
+  readonly data: Uint8Array;
+  /** When the server stored it, ms since the epoch. */
+  readonly timeMs: number;
+  header(name: string): string | undefined;
+}
+
+export interface StreamReaderOptions {
+  readonly stream: string;
+  /** Only this subject; absent: all of the stream. */
+  readonly subject?: string;
+  /** The first sequence wanted. */
+  readonly fromSeq: number;
+  /** Called in order. A promise holds the next message back. */
+  readonly onMessage: (message: ReadMessage) => void | Promise<void>;
+  readonly logger: Logger;
+  /** How many messages may be on their way at a time. Default 1,000. */
+  readonly window?: number;
+}
+
+const RETRY_MS = 250;
+const IDLE_HEARTBEAT_MS = 5_000;
+
+export class StreamReader {
+  readonly #connection: Connection;
+  readonly #options: StreamReaderOptions;
+  #next: number;
+  #messages: ConsumerMessages | undefined = undefined;
+  #running: Promise<void> | undefined = undefined;
+  #stopped = false;
+  #unlisten: (() => void) | undefined = undefined;
+
+  constructor(connection: Connection, options: StreamReaderOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#next = options.fromSeq;
+  }
+
+  /** The next sequence that it waits for. */
+  get nextSeq(): number {
+    return this.#next;
+  }
+
+  start(): void {
+    if (this.#running !== undefined || this.#stopped) return;
+    // A consumer of ours lives in the server's memory: after its restart, asking anew is quicker than finding out.
+    this.#unlisten = this.#connection.on("reconnected", () => void this.#messages?.close());
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unlisten?.();
+    await this.#messages?.close();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { stream, subject, logger, window = 1_000 } = this.#options;
+    while (!this.#stopped && !this.#connection.isClosed) {
+      try {
+        const consumer = await jetstream(this.#connection.nats).consumers.get(stream, {
+          ...(subject !== undefined && { filter_subjects: subject }),
+          deliver_policy: DeliverPolicy.StartSequence,
+          opt_start_seq: this.#next,
+          inactive_threshold: 30_000,
+          headers_only: false,
+        });
+        if (this.#stopped) return;
+        const messages = await consumer.consume({ max_messages: window, expires: 30_000, idle_heartbeat: IDLE_HEARTBEAT_MS });
+        this.#messages = messages;
+        for await (const message of messages) {
+          if (this.#stopped) return;
+          const { seq } = message;
+          if (seq < this.#next) continue;
+          const handled = this.#options.onMessage({
+            subject: message.subject,
+            seq,
+            data: message.data,
+            get timeMs() {
+              return message.info.timestampNanos / 1_000_000;
+            },
+            header: (name) => (message.headers?.has(name) === true ? message.headers.get(name) : undefined),
+          });
+          if (handled !== undefined) await handled;
+          this.#next = seq + 1;
+        }
+      } catch (error) {
+        if (this.#stopped) return;
+        logger.debug({ err: error, stream, subject }, "reading a stream was interrupted; trying again");
+      } finally {
+        this.#messages = undefined;
+      }
+      if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+

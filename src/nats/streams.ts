@@ -1,0 +1,68 @@
+/**
+ * The streams and the bucket of a cluster: made when they are missing, brought up to date when their settings differ. The
+ * layout is in subjects.ts.
+ */
+import { type JetStreamManager, type StreamConfig, DiscardPolicy, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import type { Connection } from "./connection.ts";
+import type { Names } from "./subjects.ts";
+
+export interface StreamSettings {
+  readonly replicas: number;
+  /** Window in which a repeated `Nats-Msg-Id` is recognised, in ms. */
+  readonly duplicateWindowMs: number;
+  /** What could not be used is kept this long, in ms. */
+  readonly rejectedMaxAgeMs: number;
+}
+
+const NANOS = 1_000_000;
+
+/** Makes sure that the streams of `partitions` partitions, of events and of rejected messages are there. */
+export async function ensureStreams(connection: Connection, names: Names, partitions: number, settings: StreamSettings): Promise<void> {
+  const manager = await jetstreamManager(connection.nats);
+  const common = {
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    // A full stream refuses; it never drops what it has acknowledged.
+    discard: DiscardPolicy.New,
+    num_replicas: settings.replicas,
+    allow_direct: true,
+  };
+  await ensureStream(manager, {
+    ...common,
+    name: names.eventsStream,
+    subjects: [...names.eventsSubjects],
+    duplicate_window: settings.duplicateWindowMs * NANOS,
+  });
+  await ensureStream(manager, {
+    ...common,
+    name: names.rejectedStream,
+    subjects: [...names.rejectedSubjects],
+    discard: DiscardPolicy.Old,
+    max_age: settings.rejectedMaxAgeMs * NANOS,
+  });
+  await Promise.all(
+    Array.from({ length: partitions }, (_, partition) =>
+      ensureStream(manager, {
+        ...common,
+        name: names.partitionStream(partition),
+        subjects: [names.inbox(partition), names.journal(partition), names.snapshotData(partition), names.snapshotManifest(partition)],
+      }),
+    ),
+  );
+}
+
+async function ensureStream(manager: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<void> {
+  try {
+    await manager.streams.add(config);
+  } catch (error) {
+    // 10058: there is one of that name with other settings.
+    if ((error as { code?: number }).code !== 10058 && !/already in use/.test(String(error))) throw error;
+    await manager.streams.update(config.name, config);
+  }
+}
+
+/** Removes the messages of `subject` in `stream` below sequence `below`. */
+export async function purgeBelow(connection: Connection, stream: string, subject: string, below: number): Promise<void> {
+  const manager = await jetstreamManager(connection.nats, { checkAPI: false });
+  await manager.streams.purge(stream, { filter: subject, seq: below });
+}
