@@ -6,7 +6,13 @@ import { hostname } from "node:os";
 import { pino, type Logger } from "pino";
 import { NotConnectedError } from "../errors.ts";
 import { callApi } from "../nats/api.ts";
-import { connectionOptionsShape, connectNats, loggerOption, type Connection, type ConnectionOptions } from "../nats/connection.ts";
+import {
+  connectionOptionsShape,
+  connectNats,
+  loggerOption,
+  type Connection,
+  type ConnectionOptions,
+} from "../nats/connection.ts";
 import { createNames, DEFAULT_PREFIX, prefixOption, type Names } from "../nats/subjects.ts";
 import type {
   EventView,
@@ -14,6 +20,7 @@ import type {
   GroupView,
   Operation,
   Operations,
+  Page,
   RunChangeMessage,
   RunEventView,
   RunListQuery,
@@ -24,7 +31,7 @@ import type {
 import { parseDuration, type Duration } from "../workflow/duration.ts";
 import { durationOption, optionOf, optionsOf, parseOptionsOf } from "../workflow/parse-options.ts";
 import type { AnyWorkflow, WorkflowInput, WorkflowOutputs } from "../workflow/workflow.ts";
-import { Pages } from "./pages.ts";
+import { loadPages, type Pages } from "./pages.ts";
 import { EventPublisher, type EventInput, type PublishOptions, type PublishResult } from "./publish.ts";
 import { RunHandle, type RunTransport } from "./run-handle.ts";
 
@@ -90,7 +97,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { name, prefix, timeout, logger, ...connection } = parseOptionsOf(schema, options, "connect");
   const timeoutMs = timeout ?? 10_000;
   const log = (logger ?? pino({ level: "warn" }, pino.destination(2))).child({ component: "client" });
-  const nats = await connectNats({ ...connection, name: name ?? `sluice client ${hostname()}`, logger: log, firstConnectTimeoutMs: timeoutMs });
+  const nats = await connectNats({
+    ...connection,
+    name: name ?? `sluice client ${hostname()}`,
+    logger: log,
+    firstConnectTimeoutMs: timeoutMs,
+  });
   return new Client(nats, createNames(prefix ?? DEFAULT_PREFIX), timeoutMs);
 }
 
@@ -130,7 +142,10 @@ export class Client {
    * acknowledged. Memory stays bounded by what is in flight, and by the results.
    * @throws PublishManyError (a RequestError) when some were not stored: `failures` says which and why. All others were.
    */
-  async publishMany(events: Iterable<EventInput> | AsyncIterable<EventInput>, options: PublishManyOptions = {}): Promise<PublishResult[]> {
+  async publishMany(
+    events: Iterable<EventInput> | AsyncIterable<EventInput>,
+    options: PublishManyOptions = {},
+  ): Promise<PublishResult[]> {
     this.#assertOpen("publishMany");
     return await this.#publisher.publishMany(events, options.onProgress);
   }
@@ -178,7 +193,8 @@ export class Client {
     list: (query: Operations["group.list"]["request"] = {}): Pages<GroupView> => this.#pages("group.list", query),
     get: ({ limit, key }: GroupId): Promise<GroupView> => this.#call("group.get", { limit, key }),
     /** Gives this group a `maxRuns` of its own; `null` takes it back. */
-    update: ({ limit, key, maxRuns }: GroupId & { readonly maxRuns: number | null }): Promise<GroupView> => this.#call("group.update", { limit, key, maxRuns }),
+    update: ({ limit, key, maxRuns }: GroupId & { readonly maxRuns: number | null }): Promise<GroupView> =>
+      this.#call("group.update", { limit, key, maxRuns }),
     /** Admits nothing more until resumed. */
     pause: ({ limit, key }: GroupId): Promise<GroupView> => this.#call("group.pause", { limit, key }),
     resume: ({ limit, key }: GroupId): Promise<GroupView> => this.#call("group.resume", { limit, key }),
@@ -223,8 +239,10 @@ export class Client {
   }
 
   #pages<K extends Operation, T>(operation: K, request: Operations[K]["request"]): Pages<T> {
-    const load = (cursor: string | undefined) => this.#call(operation, cursor === undefined ? request : { ...request, cursor });
-    return new Pages(load as unknown as ConstructorParameters<typeof Pages<T>>[0]);
+    return loadPages(
+      (cursor) =>
+        this.#call(operation, cursor === undefined ? request : { ...request, cursor }) as Promise<unknown> as Promise<Page<T>>,
+    );
   }
 }
 
@@ -247,7 +265,9 @@ function createRunTransport(connection: Connection, names: Names, call: Call): R
     get: (id) => call("run.get", { id }),
     cancel: (id) => call("run.cancel", { id }),
     subscribe: (run, workflow, listener) => {
-      const subscription = connection.subscribe(names.runChange(workflow ?? "*", run, "*"), (message) => listener(message.json<RunChangeMessage>()));
+      const subscription = connection.subscribe(names.runChange(workflow ?? "*", run, "*"), (message) =>
+        listener(message.json<RunChangeMessage>()),
+      );
       return () => {
         if (!connection.isClosed) subscription.unsubscribe();
       };

@@ -50,7 +50,11 @@ export class PublishManyError extends RequestError {
     const why = first?.error instanceof Error ? first.error.message : String(first?.error);
     super(
       `${failures.length} of ${failures.length + published} events were not stored; the first is number ${(first?.index ?? 0) + 1} ("${first?.event ?? ""}"): ${why}`,
-      { operation: "publishMany", status: first?.error instanceof RequestError ? first.error.status : 503, reason: "PUBLISH_INCOMPLETE" },
+      {
+        operation: "publishMany",
+        status: first?.error instanceof RequestError ? first.error.status : 503,
+        reason: "PUBLISH_INCOMPLETE",
+      },
       { cause: first?.error },
     );
     this.failures = failures;
@@ -106,7 +110,10 @@ export class EventPublisher {
    * All events, in order, many in flight. Where the server goes away in the middle, what is not acknowledged is sent again,
    * before anything newer. Everything that can be stored is stored, whatever happens to others.
    */
-  async publishMany(events: Iterable<EventInput> | AsyncIterable<EventInput>, onProgress?: (published: number) => void): Promise<PublishResult[]> {
+  async publishMany(
+    events: Iterable<EventInput> | AsyncIterable<EventInput>,
+    onProgress?: (published: number) => void,
+  ): Promise<PublishResult[]> {
     const results: PublishResult[] = [];
     const failures: { index: number; event: string; error: unknown }[] = [];
     const again: Prepared[] = [];
@@ -179,7 +186,7 @@ export class EventPublisher {
       try {
         send(this.#prepare(position, one.event, one.payload, one, "publishMany"));
       } catch (error) {
-        failures.push({ index: position, event: String(one.event), error });
+        failures.push({ index: position, event: one.event, error });
       }
     };
 
@@ -196,13 +203,21 @@ export class EventPublisher {
       }
     }
     await settle();
-    if (failures.length > 0) throw new PublishManyError(failures.sort((a, b) => a.index - b.index), published);
+    if (failures.length > 0)
+      throw new PublishManyError(
+        failures.sort((a, b) => a.index - b.index),
+        published,
+      );
     return results;
   }
 
   #prepare(index: number, event: string, payload: unknown, options: PublishOptions, operation: string): Prepared {
     if (!isEventName(event)) {
-      throw new OptionsError(`expected 'event' to be ${EVENT_NAME_EXPECTED}, got ${show(event)} (${operation})`, { path: "event", expected: EVENT_NAME_EXPECTED, received: event });
+      throw new OptionsError(`expected 'event' to be ${EVENT_NAME_EXPECTED}, got ${show(event)} (${operation})`, {
+        path: "event",
+        expected: EVENT_NAME_EXPECTED,
+        received: event,
+      });
     }
     const data = Buffer.from(toJson(payload, "payload", operation));
     const maxBytes = this.#connection.maxPayload - HEADERS_MARGIN_BYTES;
@@ -217,7 +232,11 @@ export class EventPublisher {
     if (options.priority !== undefined) {
       if (!Number.isFinite(options.priority)) {
         const expected = "a number";
-        throw new OptionsError(`expected 'priority' to be ${expected}, got ${show(options.priority)} (${operation})`, { path: "priority", expected, received: options.priority });
+        throw new OptionsError(`expected 'priority' to be ${expected}, got ${show(options.priority)} (${operation})`, {
+          path: "priority",
+          expected,
+          received: options.priority,
+        });
       }
       headers["Sluice-Priority"] = String(options.priority);
     }
@@ -227,7 +246,11 @@ export class EventPublisher {
       const value = headers[name];
       if (/^[!-9;-~]+$/.test(name) && typeof value === "string" && !/[\r\n]/.test(value)) continue;
       const expected = "a header of one line, its name printable ASCII without a colon";
-      throw new OptionsError(`expected 'headers' to have ${expected}, got ${show(name)}: ${show(value)} (${operation})`, { path: "headers", expected, received: value });
+      throw new OptionsError(`expected 'headers' to have ${expected}, got ${show(name)}: ${show(value)} (${operation})`, {
+        path: "headers",
+        expected,
+        received: value,
+      });
     }
     return headers;
   }
@@ -240,12 +263,21 @@ export class EventPublisher {
   /** Whether it may well succeed a little later. */
   #isPassing(error: unknown): boolean {
     if (this.#connection.isClosed) return false;
-    return isNoResponderError(error) || isTimeoutError(error) || isNotConnectedError(error) || (isJetStreamRefusedError(error) && error.status === 503);
+    return (
+      isNoResponderError(error) ||
+      isTimeoutError(error) ||
+      isNotConnectedError(error) ||
+      (isJetStreamRefusedError(error) && error.status === 503)
+    );
   }
 
   #translate(error: unknown): unknown {
     if (isJetStreamRefusedError(error)) {
-      return new RequestError(error.message, { operation: "publish", status: error.status, reason: `JETSTREAM_${error.apiCode}` }, { cause: error });
+      return new RequestError(
+        error.message,
+        { operation: "publish", status: error.status, reason: `JETSTREAM_${error.apiCode}` },
+        { cause: error },
+      );
     }
     if (isNoResponderError(error)) {
       const message = `publish: no stream takes the event on NATS at ${this.#connection.servers.join(", ")}: an engine creates it when it starts ("sluice engine" or "sluice dev")`;
@@ -269,5 +301,9 @@ function toJson(value: unknown, path: string, operation: string): string {
   } catch (error) {
     problem = (error as Error).message.split("\n", 1)[0] ?? "";
   }
-  throw new OptionsError(`expected '${path}' to be ${expected}, got ${problem} (${operation})`, { path, expected, received: value });
+  throw new OptionsError(`expected '${path}' to be ${expected}, got ${problem} (${operation})`, {
+    path,
+    expected,
+    received: value,
+  });
 }

@@ -51,7 +51,8 @@ export class RunHandle<TOutputs = Readonly<Record<string, unknown>>> implements 
         error: end.error as ConstructorParameters<typeof RunFailedError>[0]["error"],
       });
     }
-    if (end.status === "CANCELLED") throw new RunCancelledError({ runId: this.id, workflow: end.workflow, reason: end.reason ?? "CANCELLED_BY_USER" });
+    if (end.status === "CANCELLED")
+      throw new RunCancelledError({ runId: this.id, workflow: end.workflow, reason: end.reason ?? "CANCELLED_BY_USER" });
     return (end.outputs ?? {}) as TOutputs;
   }
 
@@ -84,14 +85,18 @@ export class RunHandle<TOutputs = Readonly<Record<string, unknown>>> implements 
       error = reason;
       wake?.();
     };
-    const stop = watchRun(this.#transport, { id: this.id, workflow: this.#workflow }, {
-      change: (change) => {
-        queue.push(change);
-        wake?.();
+    const stop = watchRun(
+      this.#transport,
+      { id: this.id, workflow: this.#workflow },
+      {
+        change: (change) => {
+          queue.push(change);
+          wake?.();
+        },
+        ended: () => finish(),
+        failed: finish,
       },
-      ended: () => finish(),
-      failed: finish,
-    });
+    );
     const forget = this.#transport.onClose(() => finish(closedWhileWaiting(this.id)));
     try {
       for (;;) {
@@ -130,7 +135,10 @@ export class RunHandle<TOutputs = Readonly<Record<string, unknown>>> implements 
         reject(error as Error);
       };
       const aborted = (): void => giveUp(signal?.reason);
-      const timer = timeoutMs === undefined ? undefined : setTimeout(() => giveUp(new TimeoutError(`waiting for run ${this.id}`, timeoutMs)), timeoutMs);
+      const timer =
+        timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => giveUp(new TimeoutError(`waiting for run ${this.id}`, timeoutMs)), timeoutMs);
       signal?.addEventListener("abort", aborted);
       (this.#end as Promise<RunEnd>).then(resolve, reject).finally(settle);
     });
@@ -138,20 +146,24 @@ export class RunHandle<TOutputs = Readonly<Record<string, unknown>>> implements 
 
   #watch(): Promise<RunEnd> {
     return new Promise((resolve, reject) => {
-      const stop = watchRun(this.#transport, { id: this.id, workflow: this.#workflow }, {
-        ended: (end) => {
-          this.#watching = undefined;
-          forget();
-          resolve(end);
+      const stop = watchRun(
+        this.#transport,
+        { id: this.id, workflow: this.#workflow },
+        {
+          ended: (end) => {
+            this.#watching = undefined;
+            forget();
+            resolve(end);
+          },
+          failed: (error) => {
+            this.#watching = undefined;
+            // Another time it may be there.
+            this.#end = undefined;
+            forget();
+            reject(error as Error);
+          },
         },
-        failed: (error) => {
-          this.#watching = undefined;
-          // Another time it may be there.
-          this.#end = undefined;
-          forget();
-          reject(error as Error);
-        },
-      });
+      );
       const forget = this.#transport.onClose(() => {
         stop();
         this.#watching = undefined;

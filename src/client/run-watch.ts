@@ -30,7 +30,11 @@ export interface WatchListener {
 /** How a run has ended. */
 export type RunEnd = Pick<RunView, "workflow" | "status" | "reason" | "outputs" | "error">;
 
-const FINAL: Readonly<Partial<Record<RunStatus, RunChange>>> = { SUCCEEDED: "succeeded", FAILED: "failed", CANCELLED: "cancelled" };
+const FINAL: Readonly<Partial<Record<RunStatus, RunChange>>> = {
+  SUCCEEDED: "succeeded",
+  FAILED: "failed",
+  CANCELLED: "cancelled",
+};
 /** Asks for the state this often even if nothing seems to be missing. */
 const ASK_EVERY_MS = 15_000;
 const RETRY_MS = 250;

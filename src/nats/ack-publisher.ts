@@ -71,7 +71,11 @@ export class AckPublisher {
     const token = (this.#next++).toString(36);
     const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const reply = prefix + token;
-    this.#nats.publish(subject, data, options?.headers === undefined ? { reply } : { reply, headers: plainHeaders(options.headers) });
+    this.#nats.publish(
+      subject,
+      data,
+      options?.headers === undefined ? { reply } : { reply, headers: plainHeaders(options.headers) },
+    );
     this.#sweeper ??= setTimeout(this.#sweep, SWEEP_MS);
     return new Promise((resolve, reject) => {
       this.#pending.set(token, { subject, deadline: performance.now() + timeoutMs, timeoutMs, resolve, reject });
@@ -98,7 +102,9 @@ export class AckPublisher {
 
   #listen(): string {
     const prefix = `${createInbox((this.#nats as { options?: { inboxPrefix?: string } }).options?.inboxPrefix)}.`;
-    this.#nats.subscribe(`${prefix}*`, { callback: (error, message) => (error === null ? this.#receive(prefix, message) : undefined) });
+    this.#nats.subscribe(`${prefix}*`, {
+      callback: (error, message) => (error === null ? this.#receive(prefix, message) : undefined),
+    });
     return prefix;
   }
 
@@ -113,9 +119,15 @@ export class AckPublisher {
       return;
     }
     try {
-      const answer = message.json<{ stream?: string; seq?: number; duplicate?: boolean; error?: { code?: number; err_code?: number; description?: string } }>();
+      const answer = message.json<{
+        stream?: string;
+        seq?: number;
+        duplicate?: boolean;
+        error?: { code?: number; err_code?: number; description?: string };
+      }>();
       if (answer.error !== undefined) pending.reject(new JetStreamRefusedError(doing, answer.error));
-      else if (answer.stream === undefined || answer.seq === undefined) pending.reject(new JetStreamRefusedError(doing, { description: "the acknowledgement names no stream" }));
+      else if (answer.stream === undefined || answer.seq === undefined)
+        pending.reject(new JetStreamRefusedError(doing, { description: "the acknowledgement names no stream" }));
       else pending.resolve({ stream: answer.stream, seq: answer.seq, duplicate: answer.duplicate === true });
     } catch {
       pending.reject(new JetStreamRefusedError(doing, { description: "the acknowledgement is not JSON" }));
@@ -146,7 +158,8 @@ function plainHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
   let text = "NATS/1.0\r\n";
   for (const name in record) {
     const value = record[name] as string;
-    if (LINE_BREAK.test(value) || LINE_BREAK.test(name)) throw new TypeError(`expected header ${JSON.stringify(name)} to have no line break, got ${JSON.stringify(value)}`);
+    if (LINE_BREAK.test(value) || LINE_BREAK.test(name))
+      throw new TypeError(`expected header ${JSON.stringify(name)} to have no line break, got ${JSON.stringify(value)}`);
     text += `${name}: ${value}\r\n`;
   }
   text += "\r\n";

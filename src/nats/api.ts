@@ -68,11 +68,19 @@ export async function callApi<K extends Operation>(
         const timeoutMs = Math.max(1, Math.ceil(repeatable ? Math.min(leftMs, ATTEMPT_TIMEOUT_MS) : leftMs));
         const message = await connection.request(subject, data, { timeoutMs });
         if (message.headers?.has("Nats-Service-Error-Code") !== true) return message.json<Operations[K]["reply"]>();
-        const error = toError(operation, request, message.headers.get("Nats-Service-Error"), message.headers.get("Nats-Service-Error-Code"), message.string());
+        const error = toError(
+          operation,
+          request,
+          message.headers.get("Nats-Service-Error"),
+          message.headers.get("Nats-Service-Error-Code"),
+          message.string(),
+        );
         if (!(error instanceof RequestError && error.status === 503)) throw error;
         problem = error;
       } catch (error) {
-        const wait = isNoResponderError(error) || (repeatable && (isTimeoutError(error) || (isNotConnectedError(error) && !connection.isClosed)));
+        const wait =
+          isNoResponderError(error) ||
+          (repeatable && (isTimeoutError(error) || (isNotConnectedError(error) && !connection.isClosed)));
         if (!wait) throw explain(operation, error, options.timeoutMs);
         problem = error;
       }
@@ -87,18 +95,29 @@ export async function callApi<K extends Operation>(
 function explain(operation: Operation, error: unknown, timeoutMs: number, connection?: Connection): unknown {
   if (isNoResponderError(error)) {
     const where = connection === undefined ? "" : ` at ${connection.servers.join(", ")}`;
-    return new EngineUnavailableError(`${operation}: no engine answers on NATS${where}; waited ${timeoutMs} ms. Start one with "sluice engine" or "sluice dev"`, {
-      cause: error,
-    });
+    return new EngineUnavailableError(
+      `${operation}: no engine answers on NATS${where}; waited ${timeoutMs} ms. Start one with "sluice engine" or "sluice dev"`,
+      {
+        cause: error,
+      },
+    );
   }
   if (isTimeoutError(error)) return new TimeoutError(operation, timeoutMs, { cause: error });
   if (error instanceof RequestError && error.status === 503) {
-    return new EngineUnavailableError(`${operation}: the engine could not serve it for ${timeoutMs} ms: ${error.message}`, { cause: error });
+    return new EngineUnavailableError(`${operation}: the engine could not serve it for ${timeoutMs} ms: ${error.message}`, {
+      cause: error,
+    });
   }
   return error;
 }
 
-function toError<K extends Operation>(operation: K, request: Operations[K]["request"], line: string, code: string, body: string): Error {
+function toError<K extends Operation>(
+  operation: K,
+  request: Operations[K]["request"],
+  line: string,
+  code: string,
+  body: string,
+): Error {
   let reply: ErrorReply["error"] = { code: "", message: line, status: Number(code) || 500 };
   try {
     reply = { ...reply, ...(JSON.parse(body) as ErrorReply).error };
@@ -106,7 +125,11 @@ function toError<K extends Operation>(operation: K, request: Operations[K]["requ
     // An error of some other service implementation: the headers say it.
   }
   const fields = request as { readonly id?: string; readonly name?: string; readonly workflow?: string };
-  const cause = new RequestError(reply.message, { operation, status: reply.status, reason: reply.reason ?? (reply.code === "" ? undefined : reply.code) });
+  const cause = new RequestError(reply.message, {
+    operation,
+    status: reply.status,
+    reason: reply.reason ?? (reply.code === "" ? undefined : reply.code),
+  });
   switch (reply.code) {
     case "RUN_NOT_FOUND":
       return new RunNotFoundError(fields.id ?? "", { cause });

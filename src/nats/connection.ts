@@ -4,7 +4,15 @@
  * turned into ours once. It knows no subjects and nothing of workflows.
  */
 import { readFileSync } from "node:fs";
-import { connect, credsAuthenticator, headers as natsHeaders, type Msg, type MsgHdrs, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
+import {
+  connect,
+  credsAuthenticator,
+  headers as natsHeaders,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  type NodeConnectionOptions,
+} from "@nats-io/transport-node";
 import type { Logger } from "pino";
 import { NatsUnavailableError, NotConnectedError, PayloadTooLargeError, TimeoutError } from "../errors.ts";
 import { optionOf, optionsOf } from "../workflow/parse-options.ts";
@@ -51,7 +59,8 @@ export const connectionOptionsShape = {
   servers: optionOf(
     'an address such as "nats://127.0.0.1:4222", or a list of them',
     (value): value is string | readonly string[] =>
-      (typeof value === "string" && value !== "") || (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string" && one !== "")),
+      (typeof value === "string" && value !== "") ||
+      (Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string" && one !== "")),
   ).optional(),
   user: text,
   pass: text,
@@ -149,7 +158,8 @@ export async function connectNats(options: ConnectNatsOptions): Promise<Connecti
       const reason = reasonOf(error);
       const message = `cannot reach NATS at ${servers.join(", ")}: ${reason}`;
       const now = performance.now();
-      if (isAuthorizationError(error) || now + waitMs > deadline) throw new NatsUnavailableError(message, servers, { cause: error });
+      if (isAuthorizationError(error) || now + waitMs > deadline)
+        throw new NatsUnavailableError(message, servers, { cause: error });
       if (now - loggedAt >= UNREACHABLE_LOG_EVERY_MS) {
         loggedAt = now;
         logger.warn(`${message}; retrying`);
@@ -188,7 +198,8 @@ export class Connection {
       this.#connected = false;
       this.#ended = true;
       this.#acks.stop("the connection to NATS was closed");
-      if (error instanceof Error && this.#closing === undefined) logger.error({ err: error }, "the connection to NATS was closed");
+      if (error instanceof Error && this.#closing === undefined)
+        logger.error({ err: error }, "the connection to NATS was closed");
       this.#emit("closed");
     });
   }
@@ -231,7 +242,11 @@ export class Connection {
   publish(subject: string, data: Uint8Array | string, options?: PublishOptions): void {
     try {
       if (options === undefined) this.nats.publish(subject, data);
-      else this.nats.publish(subject, data, { ...(options.reply === undefined ? {} : { reply: options.reply }), ...headersOption(options.headers) });
+      else
+        this.nats.publish(subject, data, {
+          ...(options.reply === undefined ? {} : { reply: options.reply }),
+          ...headersOption(options.headers),
+        });
     } catch (error) {
       throw this.#translate(error, `publishing on ${subject}`, data);
     }
@@ -340,14 +355,17 @@ export class Connection {
           this.#connected = false;
           downSince = loggedAt = performance.now();
           this.#acks.disconnected();
-          if (this.#closing === undefined) this.#logger.warn(`lost the connection to NATS at ${this.servers.join(", ")}; reconnecting`);
+          if (this.#closing === undefined)
+            this.#logger.warn(`lost the connection to NATS at ${this.servers.join(", ")}; reconnecting`);
           this.#emit("disconnected");
           break;
         case "reconnecting": {
           const now = performance.now();
           if (this.#connected || now - loggedAt < UNREACHABLE_LOG_EVERY_MS) break;
           loggedAt = now;
-          this.#logger.warn(`cannot reach NATS at ${this.servers.join(", ")} for ${Math.round((now - downSince) / 1_000)} s; retrying`);
+          this.#logger.warn(
+            `cannot reach NATS at ${this.servers.join(", ")} for ${Math.round((now - downSince) / 1_000)} s; retrying`,
+          );
           break;
         }
         case "reconnect":
@@ -380,11 +398,21 @@ export class Connection {
     if (!(error instanceof Error)) return new NotConnectedError(`${doing}: ${String(error)}`);
     const cause = error.cause instanceof Error ? error.cause : error;
     if (error.name === "TimeoutError") return new TimeoutError(doing, timeoutMs, { cause: error });
-    if (error.name === "NoRespondersError" || cause.name === "NoRespondersError") return new NoResponderError(`${doing}: nobody answers there`, { cause: error });
+    if (error.name === "NoRespondersError" || cause.name === "NoRespondersError")
+      return new NoResponderError(`${doing}: nobody answers there`, { cause: error });
     if (error.message.includes("max_payload")) {
-      return new PayloadTooLargeError(doing, typeof data === "string" ? Buffer.byteLength(data) : data.byteLength, this.#maxPayload);
+      return new PayloadTooLargeError(
+        doing,
+        typeof data === "string" ? Buffer.byteLength(data) : data.byteLength,
+        this.#maxPayload,
+      );
     }
-    if (error.name === "InvalidSubjectError" || error.name === "InvalidArgumentError" || cause.name === "PermissionViolationError") return error;
+    if (
+      error.name === "InvalidSubjectError" ||
+      error.name === "InvalidArgumentError" ||
+      cause.name === "PermissionViolationError"
+    )
+      return error;
     return new NotConnectedError(`${doing}: ${error.message}`, { cause: error });
   }
 }
@@ -434,7 +462,8 @@ function takeCredentials(server: string, native: NodeConnectionOptions): string 
   const scheme = (match?.[1] ?? "nats").toLowerCase();
   const userInfo = match?.[2];
   const host = match?.[3] ?? server;
-  if (scheme === "ws" || scheme === "wss") throw new NatsUnavailableError(`cannot use ${scheme}://${host}: expected an address like nats://host:4222`, [host]);
+  if (scheme === "ws" || scheme === "wss")
+    throw new NatsUnavailableError(`cannot use ${scheme}://${host}: expected an address like nats://host:4222`, [host]);
   if (scheme === "tls") native.tls ??= {};
   if (userInfo !== undefined && userInfo !== "") {
     const [user = "", ...pass] = userInfo.split(":").map(decodeURIComponent);

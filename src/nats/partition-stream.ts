@@ -10,7 +10,10 @@ import { type ReadMessage, StreamReader } from "./stream-reader.ts";
 import type { Names } from "./subjects.ts";
 
 /** What became of an append: durable at `seq`, or another owner has written (then this one must drop the partition). */
-export type AppendOutcome = { readonly outcome: "committed"; readonly seq: number } | { readonly outcome: "fenced" } | { readonly outcome: "stopped" };
+export type AppendOutcome =
+  | { readonly outcome: "committed"; readonly seq: number }
+  | { readonly outcome: "fenced" }
+  | { readonly outcome: "stopped" };
 
 /** Where the newest snapshot is, and which positions it stands for. */
 export interface SnapshotManifest {
@@ -109,7 +112,10 @@ export class PartitionStream {
           this.#lastJournalSeq = last.seq;
           return { outcome: "committed", seq: last.seq };
         }
-        this.#logger.warn({ err: error, partition: this.#partition, attempt }, "a journal append was not acknowledged; trying again");
+        this.#logger.warn(
+          { err: error, partition: this.#partition, attempt },
+          "a journal append was not acknowledged; trying again",
+        );
         await pause(RETRY_MS);
       }
     }
@@ -135,7 +141,8 @@ export class PartitionStream {
       }
       carry = data;
     });
-    if (chunks !== manifest.chunks) throw new Error(`expected ${manifest.chunks} parts of the snapshot in ${this.stream}, found ${chunks}`);
+    if (chunks !== manifest.chunks)
+      throw new Error(`expected ${manifest.chunks} parts of the snapshot in ${this.stream}, found ${chunks}`);
   }
 
   /** Stores a snapshot that was taken after journal message `journalSeq`. False when a newer owner has written one. */
@@ -154,7 +161,10 @@ export class PartitionStream {
       // Lines may go over the end of a message: a run with large outputs is longer than one.
       for (let from = 0; from < data.length; from += maxBytes) {
         const part = data.subarray(from, from + maxBytes);
-        const ack = await this.#connection.publishAcked(this.#names.snapshotData(this.#partition), part, { headers, timeoutMs: 30_000 });
+        const ack = await this.#connection.publishAcked(this.#names.snapshotData(this.#partition), part, {
+          headers,
+          timeoutMs: 30_000,
+        });
         dataFrom ||= ack.seq;
         dataTo = ack.seq;
         chunks++;
@@ -167,7 +177,16 @@ export class PartitionStream {
       bytes += part.length;
     }
     await flush();
-    const manifest: SnapshotManifest = { v: 1, journalSeq, inboxSeq, dataFrom, dataTo, chunks, runs: lines.length - 1, at: new Date().toISOString() };
+    const manifest: SnapshotManifest = {
+      v: 1,
+      journalSeq,
+      inboxSeq,
+      dataFrom,
+      dataTo,
+      chunks,
+      runs: lines.length - 1,
+      at: new Date().toISOString(),
+    };
     try {
       const ack = await this.#connection.publishAcked(this.#names.snapshotManifest(this.#partition), JSON.stringify(manifest), {
         headers: { [FENCE_HEADER]: String(this.#lastManifestSeq) },
@@ -228,7 +247,9 @@ export class PartitionStream {
   }
 
   async #last(subject: string): Promise<StoredMessage | undefined> {
-    const reply = (await this.#connection.request(`$JS.API.STREAM.MSG.GET.${this.stream}`, JSON.stringify({ last_by_subj: subject }))).json<{
+    const reply = (
+      await this.#connection.request(`$JS.API.STREAM.MSG.GET.${this.stream}`, JSON.stringify({ last_by_subj: subject }))
+    ).json<{
       message?: { seq: number; data?: string };
       error?: { code: number; description: string };
     }>();

@@ -28,7 +28,13 @@ export interface ServiceOptions {
 
 /** What an error reply has as its body; `code` is the stable code of one of Sluice's errors where it is one. */
 export interface ErrorReply {
-  readonly error: { readonly code: string; readonly message: string; readonly status: number; readonly reason?: string; readonly issues?: readonly unknown[] };
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly status: number;
+    readonly reason?: string;
+    readonly issues?: readonly unknown[];
+  };
 }
 
 export interface Service {
@@ -84,7 +90,14 @@ export function startService(connection: Connection, names: Names, options: Serv
   const serve = (operation: Operation): void => {
     const handler = options.operations[operation] as ((request: unknown) => unknown) | undefined;
     if (handler === undefined) return;
-    const endpoint: Endpoint = { name: operation.replace(".", "-"), subject: names.api(operation), requests: 0, errors: 0, lastError: "", busyMs: 0 };
+    const endpoint: Endpoint = {
+      name: operation.replace(".", "-"),
+      subject: names.api(operation),
+      requests: 0,
+      errors: 0,
+      lastError: "",
+      busyMs: 0,
+    };
     endpoints.push(endpoint);
     const answer = async (message: Message): Promise<void> => {
       const began = performance.now();
@@ -94,11 +107,14 @@ export function startService(connection: Connection, names: Names, options: Serv
         const text = JSON.stringify(reply ?? {});
         const size = Buffer.byteLength(text);
         if (size > connection.maxPayload - REPLY_MARGIN_BYTES) {
-          throw new RequestError(`${operation}: the reply has ${size} bytes, more than the ${connection.maxPayload} that the NATS server takes; ask for less at once ('size')`, {
-            operation,
-            status: 500,
-            reason: "REPLY_TOO_LARGE",
-          });
+          throw new RequestError(
+            `${operation}: the reply has ${size} bytes, more than the ${connection.maxPayload} that the NATS server takes; ask for less at once ('size')`,
+            {
+              operation,
+              status: 500,
+              reason: "REPLY_TOO_LARGE",
+            },
+          );
         }
         message.respond(text);
       } catch (error) {
@@ -115,7 +131,9 @@ export function startService(connection: Connection, names: Names, options: Serv
       connection.subscribe(
         endpoint.subject,
         (message) => {
-          const task = answer(message).catch((error: unknown) => logger.error({ err: error, operation }, "an API request could not be answered"));
+          const task = answer(message).catch((error: unknown) =>
+            logger.error({ err: error, operation }, "an API request could not be answered"),
+          );
           running.add(task);
           void task.finally(() => running.delete(task));
         },
@@ -170,16 +188,26 @@ function decode(operation: Operation, message: Message): unknown {
   try {
     return message.json();
   } catch (error) {
-    throw new RequestError(`${operation}: expected the request to be JSON: ${error instanceof Error ? error.message : String(error)}`, {
-      operation,
-      status: 400,
-      reason: "BAD_REQUEST",
-    });
+    throw new RequestError(
+      `${operation}: expected the request to be JSON: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        operation,
+        status: 400,
+        reason: "BAD_REQUEST",
+      },
+    );
   }
 }
 
 function describe(operation: Operation, error: unknown): ErrorReply {
-  if (!isSluiceError(error)) return { error: { code: "INTERNAL", message: `${operation}: ${error instanceof Error ? error.message : String(error)}`, status: 500 } };
+  if (!isSluiceError(error))
+    return {
+      error: {
+        code: "INTERNAL",
+        message: `${operation}: ${error instanceof Error ? error.message : String(error)}`,
+        status: 500,
+      },
+    };
   const fields = error as Partial<Pick<RequestError, "status" | "reason">> & { readonly issues?: readonly unknown[] };
   return {
     error: {

@@ -2,7 +2,14 @@
  * The streams and the bucket of a cluster: made when they are missing, brought up to date when their settings differ. The
  * layout is in subjects.ts.
  */
-import { type JetStreamManager, type StreamConfig, DiscardPolicy, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
+import {
+  type JetStreamManager,
+  type StreamConfig,
+  DiscardPolicy,
+  jetstreamManager,
+  RetentionPolicy,
+  StorageType,
+} from "@nats-io/jetstream";
 import type { Connection } from "./connection.ts";
 import type { Names } from "./subjects.ts";
 
@@ -17,7 +24,12 @@ export interface StreamSettings {
 const NANOS = 1_000_000;
 
 /** Makes sure that the streams of `partitions` partitions, of events and of rejected messages are there. */
-export async function ensureStreams(connection: Connection, names: Names, partitions: number, settings: StreamSettings): Promise<void> {
+export async function ensureStreams(
+  connection: Connection,
+  names: Names,
+  partitions: number,
+  settings: StreamSettings,
+): Promise<void> {
   const manager = await jetstreamManager(connection.nats);
   const common = {
     storage: StorageType.File,
@@ -45,7 +57,12 @@ export async function ensureStreams(connection: Connection, names: Names, partit
       ensureStream(manager, {
         ...common,
         name: names.partitionStream(partition),
-        subjects: [names.inbox(partition), names.journal(partition), names.snapshotData(partition), names.snapshotManifest(partition)],
+        subjects: [
+          names.inbox(partition),
+          names.journal(partition),
+          names.snapshotData(partition),
+          names.snapshotManifest(partition),
+        ],
       }),
     ),
   );

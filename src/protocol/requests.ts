@@ -49,7 +49,14 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   "group.resume": z.strictObject(group),
   "workflow.list": nothing,
   "workflow.get": z.strictObject({ name }),
-  "workflow.register": z.strictObject({ spec: z.looseObject({ name, version: z.string().min(1), steps: z.array(z.looseObject({ name })).min(1), limits: z.array(z.looseObject({ name })) }) }),
+  "workflow.register": z.strictObject({
+    spec: z.looseObject({
+      name,
+      version: z.string().min(1),
+      steps: z.array(z.looseObject({ name })).min(1),
+      limits: z.array(z.looseObject({ name })),
+    }),
+  }),
   "worker.list": nothing,
   "event.list": z.strictObject({ name: name.optional(), size, cursor }),
 };
@@ -62,5 +69,9 @@ export function parseRequest<K extends Operation>(operation: K, value: unknown):
   if (parsed.success) return parsed.data as Operations[K]["request"];
   const [issue] = parsed.error.issues;
   const path = issue === undefined || issue.path.length === 0 ? "the request" : `'${issue.path.join(".")}'`;
-  throw new RequestError(`${operation}: ${path}: ${issue?.message ?? "not usable"}`, { operation, status: 400, reason: "BAD_REQUEST" });
+  throw new RequestError(`${operation}: ${path}: ${issue?.message ?? "not usable"}`, {
+    operation,
+    status: 400,
+    reason: "BAD_REQUEST",
+  });
 }

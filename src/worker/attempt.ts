@@ -48,7 +48,8 @@ export class Attempt {
       const why = reason === "shutdown" ? "the worker is being stopped" : "the worker was cut off from NATS";
       return new DOMException(`step "${step}" of run ${run} is handed back: ${why}`, "AbortError");
     }
-    if (isTimeout(reason)) return new TimeoutError(`step "${step}" of run ${run}`, Math.max(0, Math.round(Date.now() - this.startedAt)));
+    if (isTimeout(reason))
+      return new TimeoutError(`step "${step}" of run ${run}`, Math.max(0, Math.round(Date.now() - this.startedAt)));
     return new RunCancelledError({ runId: run, workflow, reason });
   }
 }

@@ -133,7 +133,8 @@ export class Executor {
   }
 
   async #startInOrder(starts: readonly Start[], inputs: readonly (LoadedInput | Promise<LoadedInput>)[]): Promise<void> {
-    for (let i = 0; i < starts.length; i++) this.#run(starts[i] as Start, await (inputs[i] as LoadedInput | Promise<LoadedInput>));
+    for (let i = 0; i < starts.length; i++)
+      this.#run(starts[i] as Start, await (inputs[i] as LoadedInput | Promise<LoadedInput>));
   }
 
   #load({ workflow, attempt }: Start): LoadedInput | Promise<LoadedInput> {
@@ -141,7 +142,15 @@ export class Executor {
       return this.#options.inputs.load(workflow, attempt.assignment);
     } catch (error) {
       // A schema that throws, against its contract.
-      return { ok: false, error: { name: "Error", code: "INPUT_INVALID", message: `the input could not be checked: ${String(error)}`, retryable: false } };
+      return {
+        ok: false,
+        error: {
+          name: "Error",
+          code: "INPUT_INVALID",
+          message: `the input could not be checked: ${String(error)}`,
+          retryable: false,
+        },
+      };
     }
   }
 
@@ -150,7 +159,10 @@ export class Executor {
     // Told to stop before it began.
     if (attempt.abort !== undefined) return this.#ended(attempt);
     if (!input.ok) {
-      return this.#end(attempt, "error" in input ? results.failedWith(attempt, input.error) : results.returned(attempt, input.unavailable));
+      return this.#end(
+        attempt,
+        "error" in input ? results.failedWith(attempt, input.error) : results.returned(attempt, input.unavailable),
+      );
     }
     attempt.startedAt = Date.now();
     let returned: unknown;
@@ -183,7 +195,10 @@ export class Executor {
     const { results, logger } = this.#options;
     clearTimeout(attempt.graceTimer);
     if (this.table.get(attempt.assignment.attemptId) !== attempt) {
-      logger.info({ ...idsOf(attempt), after: sinceStart(attempt) }, "a handler that had been given up has ended; what it returned is dropped");
+      logger.info(
+        { ...idsOf(attempt), after: sinceStart(attempt) },
+        "a handler that had been given up has ended; what it returned is dropped",
+      );
       return;
     }
     const { abort } = attempt;

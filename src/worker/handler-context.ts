@@ -57,12 +57,16 @@ export class HandlerContext implements StepContext {
 function outputOf(assignment: Assignment, step: string): unknown {
   if (Object.hasOwn(assignment.outputs, step)) return assignment.outputs[step];
   const known = Object.keys(assignment.outputs).join(", ");
-  const expected = known === "" ? "no step at all, since none comes before this one" : `one of the steps before this one (${known})`;
-  throw new DefinitionError(`expected the argument of ctx.output to be ${expected}, got ${JSON.stringify(step)} (workflow "${assignment.workflow}", step "${assignment.step}")`, {
-    path: "ctx.output",
-    expected,
-    received: step,
-    workflow: assignment.workflow,
-    step: assignment.step,
-  });
+  const expected =
+    known === "" ? "no step at all, since none comes before this one" : `one of the steps before this one (${known})`;
+  throw new DefinitionError(
+    `expected the argument of ctx.output to be ${expected}, got ${JSON.stringify(step)} (workflow "${assignment.workflow}", step "${assignment.step}")`,
+    {
+      path: "ctx.output",
+      expected,
+      received: step,
+      workflow: assignment.workflow,
+      step: assignment.step,
+    },
+  );
 }

@@ -50,7 +50,15 @@ export class InputLoader {
     return this.#fetch(stream, seq).then(
       (text): LoadedInput | Promise<LoadedInput> =>
         text === undefined
-          ? { ok: false, error: { name: "Error", code: "INPUT_LOST", message: `the run's input is gone: stream ${stream} has no message ${seq}`, retryable: false } }
+          ? {
+              ok: false,
+              error: {
+                name: "Error",
+                code: "INPUT_LOST",
+                message: `the run's input is gone: stream ${stream} has no message ${seq}`,
+                retryable: false,
+              },
+            }
           : this.#parseStored(workflow, { stream, seq }, text),
       (error: unknown) => ({ ok: false, unavailable: error instanceof Error ? error.message : String(error) }),
     );
@@ -65,7 +73,10 @@ export class InputLoader {
       const message = `the run's input, message ${seq} of stream ${stream}, is not JSON: ${(error as Error).message}`;
       return { ok: false, error: { name: "InputInvalidError", code: "INPUT_INVALID", message, retryable: false } };
     }
-    return this.#parse(workflow, stream === this.#names.eventsStream ? stored : (stored as { readonly input?: unknown } | null)?.input);
+    return this.#parse(
+      workflow,
+      stream === this.#names.eventsStream ? stored : (stored as { readonly input?: unknown } | null)?.input,
+    );
   }
 
   #parse(workflow: ServedWorkflow, value: unknown): LoadedInput | Promise<LoadedInput> {
@@ -90,7 +101,9 @@ export class InputLoader {
 
   async #readText(stream: string, seq: number): Promise<string | undefined> {
     const message = await this.#read(stream, seq);
-    return message === undefined ? undefined : Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength).toString();
+    return message === undefined
+      ? undefined
+      : Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength).toString();
   }
 
   #keep(key: string, text: string): void {
@@ -107,5 +120,8 @@ export class InputLoader {
 function judge(workflow: ServedWorkflow, parsed: ParsedInput): LoadedInput {
   if (parsed.ok) return parsed;
   const message = `the input does not fit workflow "${workflow.name}": ${formatIssues(parsed.issues)}`;
-  return { ok: false, error: { name: "InputInvalidError", code: "INPUT_INVALID", message, retryable: false, issues: parsed.issues } };
+  return {
+    ok: false,
+    error: { name: "InputInvalidError", code: "INPUT_INVALID", message, retryable: false, issues: parsed.issues },
+  };
 }

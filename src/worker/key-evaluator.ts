@@ -44,7 +44,11 @@ export class KeyEvaluator {
   }
 }
 
-function evaluateItem(workflow: ServedWorkflow, item: KeyRequestItem, input: Exclude<LoadedInput, { readonly unavailable: string }>): KeyResult {
+function evaluateItem(
+  workflow: ServedWorkflow,
+  item: KeyRequestItem,
+  input: Exclude<LoadedInput, { readonly unavailable: string }>,
+): KeyResult {
   const { run } = item;
   if (!input.ok) return { run, error: input.error };
   const keys: Record<number, unknown> = {};
@@ -58,7 +62,16 @@ function evaluateItem(workflow: ServedWorkflow, item: KeyRequestItem, input: Exc
     // Nobody will await it, and a rejection that nobody awaits would count as uncaught.
     if (value instanceof Promise) value.catch(() => undefined);
     const checked = checkKey(value);
-    if (!checked.ok) return { run, error: { name: "KeyError", code: "KEY_FAILED", message: `${nameOf(workflow, index)}: ${checked.message}`, retryable: false } };
+    if (!checked.ok)
+      return {
+        run,
+        error: {
+          name: "KeyError",
+          code: "KEY_FAILED",
+          message: `${nameOf(workflow, index)}: ${checked.message}`,
+          retryable: false,
+        },
+      };
     keys[index] = checked.key;
   }
   return { run, keys };

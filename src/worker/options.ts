@@ -50,7 +50,10 @@ const schema = optionsOf(
       (value): value is readonly AnyWorkflow[] => Array.isArray(value) && value.length > 0 && value.every(isWorkflow),
     ),
     slots: integerOption(1, 100_000).optional(),
-    name: optionOf("a text of 1 to 64 characters", (value): value is string => typeof value === "string" && value !== "" && value.length <= 64).optional(),
+    name: optionOf(
+      "a text of 1 to 64 characters",
+      (value): value is string => typeof value === "string" && value !== "" && value.length <= 64,
+    ).optional(),
     heartbeat: durationOption(50).optional(),
     deadline: durationOption(100).optional(),
     drainTimeout: durationOption().optional(),
@@ -82,18 +85,27 @@ export interface WorkerSettings {
  */
 export function parseWorkerOptions(options: WorkerOptions): WorkerSettings {
   const given = parseOptionsOf(schema, options, "startWorker");
-  const { workflows, slots, name, heartbeat, deadline, drainTimeout, grace, logger, prefix, catchUncaught, ...connection } = given;
+  const { workflows, slots, name, heartbeat, deadline, drainTimeout, grace, logger, prefix, catchUncaught, ...connection } =
+    given;
   const heartbeatMs = heartbeat ?? 1_000;
   const deadlineMs = deadline ?? Math.max(3_000, 3 * heartbeatMs);
   if (deadlineMs < 2 * heartbeatMs) {
     const expected = `at least twice the heartbeat, which is ${heartbeatMs} ms`;
-    throw new OptionsError(`expected 'deadline' to be ${expected}, got ${deadlineMs} ms (startWorker)`, { path: "deadline", expected, received: options.deadline });
+    throw new OptionsError(`expected 'deadline' to be ${expected}, got ${deadlineMs} ms (startWorker)`, {
+      path: "deadline",
+      expected,
+      received: options.deadline,
+    });
   }
   const names = new Set<string>();
   for (const { spec } of workflows) {
     if (names.has(spec.name)) {
       const expected = "a list in which each workflow stands once";
-      throw new OptionsError(`expected 'workflows' to be ${expected}, got "${spec.name}" twice (startWorker)`, { path: "workflows", expected, received: spec.name });
+      throw new OptionsError(`expected 'workflows' to be ${expected}, got "${spec.name}" twice (startWorker)`, {
+        path: "workflows",
+        expected,
+        received: spec.name,
+      });
     }
     names.add(spec.name);
   }

@@ -30,7 +30,8 @@ export class ResultWriter {
     } catch (error) {
       return this.failedWith(attempt, outputInvalid(attempt.assignment, error instanceof Error ? error.message : String(error)));
     }
-    if (json === undefined) return this.failedWith(attempt, outputInvalid(attempt.assignment, `a ${typeof output} has no JSON form`));
+    if (json === undefined)
+      return this.failedWith(attempt, outputInvalid(attempt.assignment, `a ${typeof output} has no JSON form`));
     const text = `${this.#head(attempt)},"outcome":"succeeded","output":${json}}`;
     const maxBytes = maxResultBytes(this.#maxPayload());
     // A character has at most three bytes, so that short texts need no counting.
@@ -56,7 +57,12 @@ export class ResultWriter {
     const text = `${this.#head(attempt)},"outcome":"failed","error":${JSON.stringify(error)}}`;
     if (Buffer.byteLength(text) <= maxResultBytes(this.#maxPayload())) return text;
     const { name, code, message, retryable } = error;
-    const short = { name, message: message.slice(0, 256), ...(code === undefined ? {} : { code }), ...(retryable === undefined ? {} : { retryable }) };
+    const short = {
+      name,
+      message: message.slice(0, 256),
+      ...(code === undefined ? {} : { code }),
+      ...(retryable === undefined ? {} : { retryable }),
+    };
     return `${this.#head(attempt)},"outcome":"failed","error":${JSON.stringify(short)}}`;
   }
 
@@ -82,7 +88,12 @@ export class ResultWriter {
 
 function outputInvalid({ step }: Assignment, problem: string): ErrorData {
   const why = problem.split("\n", 1)[0];
-  return { name: "OutputInvalidError", code: "OUTPUT_INVALID", message: `the output of step "${step}" cannot be written as JSON: ${why}`, retryable: false };
+  return {
+    name: "OutputInvalidError",
+    code: "OUTPUT_INVALID",
+    message: `the output of step "${step}" cannot be written as JSON: ${why}`,
+    retryable: false,
+  };
 }
 
 /** For logs. */

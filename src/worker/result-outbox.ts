@@ -137,7 +137,10 @@ export class ResultOutbox {
 
   #send(lane: Lane): void {
     if (lane.failed.length > 0) return;
-    while (lane.waiting.length > 0 && (lane.inFlight.size === 0 || (lane.waiting.length >= FULL_RESULTS && lane.inFlight.size < MAX_IN_FLIGHT))) {
+    while (
+      lane.waiting.length > 0 &&
+      (lane.inFlight.size === 0 || (lane.waiting.length >= FULL_RESULTS && lane.inFlight.size < MAX_IN_FLIGHT))
+    ) {
       const batch = this.#take(lane.waiting);
       // The usual case is that all go; copying the rest is for the rare one.
       lane.waiting = batch.length === lane.waiting.length ? [] : lane.waiting.slice(batch.length);
@@ -204,7 +207,10 @@ export class ResultOutbox {
       const now = performance.now();
       if (now - this.#loggedAt >= LOG_EVERY_MS) {
         this.#loggedAt = now;
-        this.#options.logger.warn({ err: error, partition: lane.partition, results: this.#unacknowledged }, "results could not be delivered yet; retrying");
+        this.#options.logger.warn(
+          { err: error, partition: lane.partition, results: this.#unacknowledged },
+          "results could not be delivered yet; retrying",
+        );
       }
     }
     if (lane.inFlight.size === 0) this.#retryLater(lane);
@@ -212,10 +218,13 @@ export class ResultOutbox {
 
   #retryLater(lane: Lane): void {
     const { first, longest } = this.#options.retryMs ?? { first: 100, longest: 2_000 };
-    lane.retryTimer ??= setTimeout(() => {
-      lane.retryTimer = undefined;
-      this.#resend(lane);
-    }, Math.min(first * 2 ** Math.min(lane.attempts - 1, 10), longest));
+    lane.retryTimer ??= setTimeout(
+      () => {
+        lane.retryTimer = undefined;
+        this.#resend(lane);
+      },
+      Math.min(first * 2 ** Math.min(lane.attempts - 1, 10), longest),
+    );
   }
 
   /** One batch after the other, so that their order stays, and smaller ones where they were refused. */

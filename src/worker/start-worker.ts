@@ -100,7 +100,10 @@ class WorkerNode implements Worker {
     this.#settings = settings;
     this.name = settings.name;
     this.id = `${settings.name.replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, 32)}-${ulid().toLowerCase()}`;
-    this.#logger = (settings.logger ?? pino({ level: "info" }, pino.destination(2))).child({ component: "worker", worker: this.id });
+    this.#logger = (settings.logger ?? pino({ level: "info" }, pino.destination(2))).child({
+      component: "worker",
+      worker: this.id,
+    });
     this.#names = createNames(settings.prefix);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -134,7 +137,11 @@ class WorkerNode implements Worker {
         host: hostname(),
         pid: process.pid,
         sluiceVersion,
-        workflows: this.#registry.specs.map(({ name, version, steps }) => ({ name, version, steps: steps.map((step) => step.name) })),
+        workflows: this.#registry.specs.map(({ name, version, steps }) => ({
+          name,
+          version,
+          steps: steps.map((step) => step.name),
+        })),
       },
       used: () => this.#executor.table.used,
       attempts: () => [...this.#executor.table.ids(), ...this.#outbox.attemptIds()],
@@ -237,15 +244,25 @@ class WorkerNode implements Worker {
         void this.#outbox.delivered().then(() => this.#send({ type: "results.delivered" }));
         break;
       case "reportUndelivered":
-        this.#logger.error({ results: this.#outbox.size }, "the worker ends before all results were delivered: engines will have these steps executed again");
+        this.#logger.error(
+          { results: this.#outbox.size },
+          "the worker ends before all results were delivered: engines will have these steps executed again",
+        );
         break;
       case "close":
         void this.#close();
         break;
       case "timer.set": {
-        const { id, delayMs, event } = params as { readonly id: string; readonly delayMs: number; readonly event: { readonly type: string } };
+        const { id, delayMs, event } = params as {
+          readonly id: string;
+          readonly delayMs: number;
+          readonly event: { readonly type: string };
+        };
         clearTimeout(this.#timers.get(id));
-        this.#timers.set(id, setTimeout(() => this.#send(event), delayMs));
+        this.#timers.set(
+          id,
+          setTimeout(() => this.#send(event), delayMs),
+        );
         break;
       }
       case "timer.cancel":
@@ -284,14 +301,22 @@ class WorkerNode implements Worker {
     const onWaiting = (): void => {
       if (performance.now() < logAt) return;
       logAt = performance.now() + LOG_WAITING_EVERY_MS;
-      this.#logger.warn(`no engine answers on NATS at ${this.#connected.servers.join(", ")}; waiting for one to register the workflows`);
+      this.#logger.warn(
+        `no engine answers on NATS at ${this.#connected.servers.join(", ")}; waiting for one to register the workflows`,
+      );
     };
     try {
       await Promise.all(
         this.#registry.specs.map(async (spec) => {
           for (;;) {
             try {
-              await callApi(this.#connected, this.#names, "workflow.register", { spec }, { timeoutMs: REGISTER_ROUND_MS, onWaiting, signal: this.#starting.signal });
+              await callApi(
+                this.#connected,
+                this.#names,
+                "workflow.register",
+                { spec },
+                { timeoutMs: REGISTER_ROUND_MS, onWaiting, signal: this.#starting.signal },
+              );
               return;
             } catch (error) {
               if (!isEngineUnavailableError(error) && !isNotConnectedError(error) && !isTimeoutError(error)) throw error;
@@ -310,7 +335,10 @@ class WorkerNode implements Worker {
 
   get #isOpen(): boolean {
     const state = this.#state;
-    return state !== undefined && (state.matches("running") || state.matches("draining") || state.matches("returning") || state.matches("delivering"));
+    return (
+      state !== undefined &&
+      (state.matches("running") || state.matches("draining") || state.matches("returning") || state.matches("delivering"))
+    );
   }
 
   #open(): void {
@@ -329,11 +357,14 @@ class WorkerNode implements Worker {
     if (mode === "running") {
       this.#logger.info({ slots, workflows: this.#registry.specs.map((spec) => spec.name) }, `worker "${name}" takes work`);
       this.#resolveStarted();
-    } else if (mode === "draining") this.#logger.info({ running: this.used, drainTimeoutMs: this.#settings.drainTimeoutMs }, "draining: takes nothing new");
+    } else if (mode === "draining")
+      this.#logger.info({ running: this.used, drainTimeoutMs: this.#settings.drainTimeoutMs }, "draining: takes nothing new");
   }
 
   async #close(): Promise<void> {
-    this.#startError ??= this.#starting.signal.aborted ? new NotConnectedError("the worker was stopped while it was starting") : undefined;
+    this.#startError ??= this.#starting.signal.aborted
+      ? new NotConnectedError("the worker was stopped while it was starting")
+      : undefined;
     this.#reporter.stop();
     this.#outbox.stop();
     // A connection that is just being made is closed by its maker.
@@ -389,7 +420,10 @@ class WorkerNode implements Worker {
         void this.stop();
         break;
       default:
-        this.#logger.warn({ type: (work as { readonly type?: unknown }).type }, "an engine sent a message of an unknown type; ignored");
+        this.#logger.warn(
+          { type: (work as { readonly type?: unknown }).type },
+          "an engine sent a message of an unknown type; ignored",
+        );
     }
   };
 }

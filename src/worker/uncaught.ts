@@ -7,11 +7,13 @@ import type { Logger } from "pino";
 const loggers = new Set<Logger>();
 
 function onRejection(reason: unknown): void {
-  for (const logger of loggers) logger.error({ err: reason }, "a promise was rejected and nobody handled it (unhandledRejection); the worker goes on");
+  for (const logger of loggers)
+    logger.error({ err: reason }, "a promise was rejected and nobody handled it (unhandledRejection); the worker goes on");
 }
 
 function onException(error: unknown): void {
-  for (const logger of loggers) logger.error({ err: error }, "an error was thrown and nobody caught it (uncaughtException); the worker goes on");
+  for (const logger of loggers)
+    logger.error({ err: error }, "an error was thrown and nobody caught it (uncaughtException); the worker goes on");
 }
 
 /** Begins to log them; what it returns ends that. Processes that listen for such errors themselves are left alone. */
