@@ -5,13 +5,20 @@
  */
 import { readFileSync } from "node:fs";
 import {
+  AuthorizationError,
   connect,
   credsAuthenticator,
   headers as natsHeaders,
+  InvalidArgumentError,
+  InvalidSubjectError,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
   type NodeConnectionOptions,
+  NoRespondersError,
+  PermissionViolationError,
+  TimeoutError as NatsTimeoutError,
+  UserAuthenticationExpiredError,
 } from "@nats-io/transport-node";
 import type { Logger } from "pino";
 import { NatsUnavailableError, NotConnectedError, PayloadTooLargeError, TimeoutError } from "../errors.ts";
@@ -397,8 +404,8 @@ export class Connection {
   #translate(error: unknown, doing: string, data: Uint8Array | string, timeoutMs = 0): Error {
     if (!(error instanceof Error)) return new NotConnectedError(`${doing}: ${String(error)}`);
     const cause = error.cause instanceof Error ? error.cause : error;
-    if (error.name === "TimeoutError") return new TimeoutError(doing, timeoutMs, { cause: error });
-    if (error.name === "NoRespondersError" || cause.name === "NoRespondersError")
+    if (error instanceof NatsTimeoutError) return new TimeoutError(doing, timeoutMs, { cause: error });
+    if (error instanceof NoRespondersError || cause instanceof NoRespondersError)
       return new NoResponderError(`${doing}: nobody answers there`, { cause: error });
     if (error.message.includes("max_payload")) {
       return new PayloadTooLargeError(
@@ -407,12 +414,14 @@ export class Connection {
         this.#maxPayload,
       );
     }
+    // Mistakes of ours or of permissions: no retry mends them.
     if (
-      error.name === "InvalidSubjectError" ||
-      error.name === "InvalidArgumentError" ||
-      cause.name === "PermissionViolationError"
-    )
+      error instanceof InvalidSubjectError ||
+      error instanceof InvalidArgumentError ||
+      cause instanceof PermissionViolationError
+    ) {
       return error;
+    }
     return new NotConnectedError(`${doing}: ${error.message}`, { cause: error });
   }
 }
@@ -476,14 +485,14 @@ function takeCredentials(server: string, native: NodeConnectionOptions): string 
 }
 
 function isAuthorizationError(error: unknown): boolean {
-  return error instanceof Error && (error.name === "AuthorizationError" || error.name === "UserAuthenticationExpiredError");
+  return error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError;
 }
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return error === undefined ? "connection closed" : String(error);
   const code = (error as { code?: unknown }).code;
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "host not found";
-  if (error.name === "TimeoutError" || code === "ETIMEDOUT") return "timed out";
+  if (error instanceof NatsTimeoutError || code === "ETIMEDOUT") return "timed out";
   return error.message === "" ? (typeof code === "string" ? code : error.name) : error.message.toLowerCase();
 }
 

@@ -3,7 +3,6 @@
  * request to the stream's leader.
  */
 import type { Connection } from "./connection.ts";
-import { isNoResponderError } from "./no-responder.ts";
 
 export interface StreamMessage {
   readonly subject: string;
@@ -15,31 +14,24 @@ export interface StreamMessage {
   header(name: string): string | undefined;
 }
 
-/** Streams that were found to answer no direct get, by connection. */
-const withoutDirect = new WeakMap<Connection, Set<string>>();
+/** Whether streams answer direct gets, by connection: asked once, since a direct get of one that does not is never answered. */
+const directOf = new WeakMap<Connection, Map<string, boolean>>();
 
 export async function readStreamMessage(connection: Connection, stream: string, seq: number): Promise<StreamMessage | undefined> {
-  let known = withoutDirect.get(connection);
-  if (known?.has(stream) !== true) {
-    try {
-      const message = await connection.request(`$JS.API.DIRECT.GET.${stream}`, `{"seq":${seq}}`);
-      const headers = message.headers;
-      if (headers !== undefined && headers.code >= 400) {
-        if (headers.code === 404) return undefined;
-        throw new Error(`reading message ${seq} of stream ${stream}: ${headers.status}`);
-      }
-      return {
-        subject: headers?.get("Nats-Subject") ?? "",
-        seq,
-        data: message.data,
-        time: headers?.get("Nats-Time-Stamp") ?? "",
-        header: (name) => (headers?.has(name) === true ? headers.get(name) : undefined),
-      };
-    } catch (error) {
-      if (!isNoResponderError(error)) throw error;
-      if (known === undefined) withoutDirect.set(connection, (known = new Set()));
-      known.add(stream);
+  if (await answersDirect(connection, stream)) {
+    const message = await connection.request(`$JS.API.DIRECT.GET.${stream}`, `{"seq":${seq}}`);
+    const headers = message.headers;
+    if (headers !== undefined && headers.code >= 400) {
+      if (headers.code === 404) return undefined;
+      throw new Error(`reading message ${seq} of stream ${stream}: ${headers.status}`);
     }
+    return {
+      subject: headers?.get("Nats-Subject") ?? "",
+      seq,
+      data: message.data,
+      time: headers?.get("Nats-Time-Stamp") ?? "",
+      header: (name) => (headers?.has(name) === true ? headers.get(name) : undefined),
+    };
   }
   const answer = (await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, `{"seq":${seq}}`)).json<{
     message?: { subject: string; seq: number; data?: string; hdrs?: string; time: string };
@@ -57,6 +49,20 @@ export async function readStreamMessage(connection: Connection, stream: string, 
     time: message.time,
     header: (name) => headerOf(message.hdrs, name),
   };
+}
+
+async function answersDirect(connection: Connection, stream: string): Promise<boolean> {
+  let known = directOf.get(connection);
+  if (known === undefined) directOf.set(connection, (known = new Map()));
+  let direct = known.get(stream);
+  if (direct === undefined) {
+    const info = (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "")).json<{ config?: { allow_direct?: boolean } }>();
+    // A stream that is not there may come to be: nothing is remembered then.
+    if (info.config === undefined) return false;
+    direct = info.config.allow_direct === true;
+    known.set(stream, direct);
+  }
+  return direct;
 }
 
 function headerOf(encoded: string | undefined, name: string): string | undefined {

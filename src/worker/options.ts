@@ -8,6 +8,7 @@ import { DEFAULT_PREFIX, prefixOption } from "../nats/subjects.ts";
 import { OptionsError } from "../errors.ts";
 import type { Duration } from "../workflow/duration.ts";
 import { durationOption, integerOption, optionOf, optionsOf, parseOptionsOf } from "../workflow/parse-options.ts";
+import { isWorkflow } from "../workflow/define.ts";
 import type { AnyWorkflow } from "../workflow/workflow.ts";
 
 export interface WorkerOptions extends ConnectionOptions {
@@ -122,8 +123,4 @@ export function parseWorkerOptions(options: WorkerOptions): WorkerSettings {
     prefix: prefix ?? DEFAULT_PREFIX,
     catchUncaught: catchUncaught ?? true,
   };
-}
-
-function isWorkflow(value: unknown): value is AnyWorkflow {
-  return typeof value === "object" && value !== null && "~sluice" in value && "name" in value;
 }

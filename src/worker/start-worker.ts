@@ -356,7 +356,8 @@ class WorkerNode implements Worker {
     const { slots, name } = this.#settings;
     if (mode === "running") {
       this.#logger.info({ slots, workflows: this.#registry.specs.map((spec) => spec.name) }, `worker "${name}" takes work`);
-      this.#resolveStarted();
+      // The server knows the subscriptions once it has answered something that was sent after them.
+      void this.#connected.flush().then(this.#resolveStarted, this.#resolveStarted);
     } else if (mode === "draining")
       this.#logger.info({ running: this.used, drainTimeoutMs: this.#settings.drainTimeoutMs }, "draining: takes nothing new");
   }
