@@ -8,6 +8,8 @@ import type { StepResult } from "./work.ts";
 export interface CreateCommand {
   readonly type: "create";
   readonly run: string;
+  /** When it was accepted, ms since the epoch. */
+  readonly createdAt?: number;
   readonly workflow: string;
   readonly version: string;
   readonly input: unknown;

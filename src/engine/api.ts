@@ -1,0 +1,352 @@
+/**
+ * The operations of the API, on the state of this node: reads of runs and groups come from their owner, changes go through
+ * the inbox of the partition, and are answered once they are durable. Lists and ended runs come from the history.
+ */
+import { RequestError, RunNotFoundError, WorkflowNotFoundError } from "../errors.ts";
+import type { Connection } from "../nats/connection.ts";
+import type { OperationHandlers } from "../nats/service.ts";
+import type { Names } from "../nats/subjects.ts";
+import type { Command, CreateCommand } from "../protocol/commands.ts";
+import type { EventView, Explanation, GroupView, Operations, Page, RunEventView, RunView, WorkerView, WorkflowView } from "../protocol/view.ts";
+import type { PayloadRef } from "../protocol/work.ts";
+import { readDuration } from "../workflow/duration.ts";
+import type { WorkflowSpec } from "../workflow/spec.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import { explain } from "./explain.ts";
+import type { HistoryPort } from "./history-port.ts";
+import type { Partition } from "./partition.ts";
+import { computeKeys, type PartitionCore } from "./partition-core.ts";
+import type { Placement } from "./placement.ts";
+import type { Run } from "./run.ts";
+import { groupView, iso, runView } from "./views.ts";
+import type { CompiledWorkflow, Workflows } from "./workflows.ts";
+
+export interface ApiOptions {
+  readonly connection: Connection;
+  readonly names: Names;
+  readonly workflows: Workflows;
+  readonly placement: () => Placement;
+  readonly partitions: readonly Partition[];
+  readonly dispatcher: Dispatcher;
+  readonly history: () => HistoryPort | undefined;
+  /** Through the inbox; resolves once it is applied and durable. */
+  readonly send: (partition: number, command: Command) => Promise<void>;
+  readonly register: (spec: WorkflowSpec) => Promise<{ name: string; version: string }>;
+  readonly newRunId: () => string;
+  readonly journalSeq: (partition: number) => number;
+  readonly nextTick: (workflow: CompiledWorkflow, index: number, afterMs: number) => number | undefined;
+}
+
+const DEFAULT_PAGE = 50;
+const CRON_PREVIEW = 3;
+const MAX_DELAY_MS = 10 * 365 * 86_400_000;
+
+interface Live {
+  readonly partition: Partition;
+  readonly run: Run;
+}
+
+export class Api {
+  readonly #options: ApiOptions;
+  readonly operations: OperationHandlers;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+    this.operations = {
+      "run.create": (request) => this.#create(request),
+      "run.get": ({ id }) => this.#get(id),
+      "run.list": async (query) => this.#withInputs(await this.#requireHistory("run.list").list(query)),
+      "run.cancel": ({ id }) => this.#cancel(id),
+      "run.replay": ({ id }) => this.#replay(id),
+      "run.explain": ({ id }) => this.#explain(id),
+      "run.events": ({ id }) => this.#events(id),
+      "group.list": (request) => this.#groups(request),
+      "group.get": ({ limit, key }) => this.#group(limit, key),
+      "group.update": ({ limit, key, maxRuns }) => this.#setGroup({ type: "group", limit, key, maxRuns }),
+      "group.pause": ({ limit, key }) => this.#setGroup({ type: "group", limit, key, paused: true }),
+      "group.resume": ({ limit, key }) => this.#setGroup({ type: "group", limit, key, paused: false }),
+      "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
+      "workflow.get": ({ name }) => this.#workflow(this.#latest(name)),
+      "workflow.register": ({ spec }) => options.register(spec),
+      "worker.list": () => this.#workers(),
+      "event.list": (request) => this.#listEvents(request),
+    };
+  }
+
+  // ---------------------------------------------------------------- runs
+
+  async #create(request: Operations["run.create"]["request"], replayOf?: string): Promise<RunView> {
+    const { newRunId, send } = this.#options;
+    const placement = this.#options.placement();
+    const workflow = this.#latest(request.workflow);
+    const run = newRunId();
+    const notBefore = startTime(request);
+    const { spec } = workflow;
+    let partition = placement.homeOf(spec.name);
+    let keys: readonly string[] | undefined;
+    if (spec.limits.length === 0) {
+      if (notBefore === undefined) partition = placement.partitionOf(spec, run, []);
+    } else if (!workflow.hasFunctionKeys) {
+      // Computed where the run is accepted; one that fails is computed again by the partition, which fails the run.
+      const computed = computeKeys(workflow, JSON.stringify(request.input ?? null), request.metadata, undefined);
+      if (computed.ok) {
+        ({ keys } = computed);
+        if (notBefore === undefined) partition = placement.partitionOf(spec, run, keys);
+      }
+    }
+    const command: CreateCommand = {
+      type: "create",
+      run,
+      createdAt: Date.now(),
+      workflow: spec.name,
+      version: spec.version,
+      input: request.input ?? null,
+      ...(request.priority !== undefined && { priority: request.priority }),
+      ...(request.metadata !== undefined && { metadata: request.metadata }),
+      ...(notBefore !== undefined && { notBefore }),
+      ...(keys !== undefined && { keys }),
+      ...(replayOf !== undefined && { replayOf }),
+      ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
+    };
+    await send(partition, command);
+    return this.#get(run);
+  }
+
+  #find(id: string): Live | undefined {
+    for (const partition of this.#options.partitions) {
+      const run = partition.core.runs.get(id);
+      // A run that has moved on is shown by the partition that it went to, once it is there.
+      if (run !== undefined && (run.rest?.moved === undefined || !this.#options.partitions.some((other) => other !== partition && other.core.runs.has(id)))) return { partition, run };
+    }
+    return undefined;
+  }
+
+  /** Asks the owner, once what it has decided is durable; a run that ended meanwhile is in the history. */
+  async #fromOwner<T>(id: string, read: (core: PartitionCore, run: Run) => T): Promise<T | undefined> {
+    const live = this.#find(id);
+    if (live === undefined) return undefined;
+    return live.partition.read((core) => {
+      const run = core.runs.get(id);
+      return run === undefined ? undefined : read(core, run);
+    });
+  }
+
+  async #get(id: string): Promise<RunView> {
+    const seen = await this.#fromOwner(id, (core, run) => ({ view: runView(core, run), ref: refOf(run, this.#options.names) }));
+    if (seen !== undefined) return seen.view.input === undefined ? this.#withInput(seen.view, seen.ref) : seen.view;
+    const recorded = await this.#recorded(id, (history, after) => history.run(id, after));
+    if (recorded === undefined) throw new RunNotFoundError(id);
+    return recorded.view.input === undefined ? this.#withInput(recorded.view, recorded.inputRef) : recorded.view;
+  }
+
+  /** From the history, not before it knows all that the owners have written. */
+  async #recorded<T>(id: string, read: (history: HistoryPort, after?: { partition: number; seq: number }) => Promise<T>): Promise<T | undefined> {
+    const history = this.#options.history();
+    if (history === undefined) throw new RequestError(`run ${id} is not live, and this engine has no history`, { operation: "run.get", status: 503, reason: "HISTORY_UNAVAILABLE" });
+    let found: T | undefined;
+    for (const partition of this.#options.partitions) found = await read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) });
+    return found;
+  }
+
+  async #withInput(view: RunView, ref: PayloadRef | undefined): Promise<RunView> {
+    if (ref === undefined) return { ...view, input: null };
+    const message = await this.#options.connection.readMessage(ref.stream, ref.seq);
+    if (message === undefined) return { ...view, input: null };
+    const payload = JSON.parse(Buffer.from(message.data).toString()) as unknown;
+    const input = ref.stream === this.#options.names.eventsStream ? payload : (payload as CreateCommand).input;
+    return { ...view, input };
+  }
+
+  async #withInputs(page: Page<RunView>): Promise<Page<RunView>> {
+    return { ...page, items: page.items.map((view) => (view.input === undefined ? { ...view, input: null } : view)) };
+  }
+
+  async #cancel(id: string): Promise<RunView> {
+    // It may move to another partition while it is asked.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const live = this.#find(id);
+      if (live === undefined) break;
+      await this.#options.send(live.partition.number, { type: "cancel", run: id });
+      const after = this.#find(id);
+      if (after === undefined || after.partition === live.partition) break;
+    }
+    return this.#get(id);
+  }
+
+  async #replay(id: string): Promise<RunView> {
+    const { workflow, input, metadata, priority } = await this.#get(id);
+    return this.#create({ workflow, input, metadata: { ...metadata }, priority }, id);
+  }
+
+  async #explain(id: string): Promise<Explanation> {
+    const live = await this.#fromOwner(id, (core, run) => explain(core, run, this.#options.dispatcher, Date.now()));
+    if (live !== undefined) return live;
+    const view = await this.#get(id);
+    const why = view.reason === undefined ? "" : ` (${view.reason}${view.error === undefined ? "" : `: ${view.error.message}`})`;
+    return { id, status: view.status, sentence: `It has ended: ${view.status}${why}${view.finishedAt === undefined ? "" : `, at ${view.finishedAt}`}.` };
+  }
+
+  async #events(id: string): Promise<Page<RunEventView>> {
+    const events = await this.#recorded(id, (history, after) => history.events(id, after));
+    if (events === undefined || events.length === 0) throw new RunNotFoundError(id);
+    return { items: events };
+  }
+
+  #requireHistory(operation: string): HistoryPort {
+    const history = this.#options.history();
+    if (history === undefined) throw new RequestError(`${operation}: this engine has no history`, { operation, status: 503, reason: "HISTORY_UNAVAILABLE" });
+    return history;
+  }
+
+  // ---------------------------------------------------------------- groups
+
+  async #groups({ limit, size = DEFAULT_PAGE, cursor }: Operations["group.list"]["request"]): Promise<Page<GroupView>> {
+    const lists = await Promise.all(
+      this.#options.partitions.map((partition) =>
+        partition.read((core) => {
+          const groups = [];
+          for (const group of core.groups) if (limit === undefined || group.limit === limit) groups.push({ id: group.id, pressure: group.context.waiting.size + group.context.held.size, group });
+          return groups;
+        }),
+      ),
+    );
+    // Most pressed first; the cursor is a place in this order, which moves with the groups.
+    const all = lists.flat().sort((a, b) => b.pressure - a.pressure || (a.id < b.id ? -1 : 1));
+    const from = cursor === undefined ? 0 : Number.parseInt(cursor, 36);
+    if (!Number.isInteger(from) || from < 0) throw new RequestError("group.list: 'cursor': expected the `next` of an earlier page", { operation: "group.list", status: 400, reason: "BAD_REQUEST" });
+    const items = all.slice(from, from + size).map(({ group }) => groupView(group));
+    return { items, ...(from + size < all.length && { next: (from + size).toString(36) }) };
+  }
+
+  async #group(limit: string, key: string): Promise<GroupView> {
+    const partition = this.#options.partitions[this.#options.placement().ofGroup(limit, key)];
+    const view = await partition?.read((core) => {
+      const group = core.groups.find(limit, key);
+      if (group !== undefined) return groupView(group);
+      const rules = core.groups.rules.get(limit) ?? this.#rulesOf(limit);
+      return rules === undefined ? undefined : { limit, key, strategy: rules.strategy, maxRuns: rules.maxRuns, paused: false, active: 0, stopping: 0, waiting: 0, activeRuns: [], waitingRuns: [] };
+    });
+    if (view === undefined) throw new RequestError(`there is no limit "${limit}"`, { operation: "group.get", status: 404, reason: "LIMIT_NOT_FOUND" });
+    return view;
+  }
+
+  #rulesOf(limit: string): { readonly maxRuns: number; readonly strategy: GroupView["strategy"] } | undefined {
+    for (const workflow of this.#options.workflows.all) for (const spec of workflow.spec.limits) if (spec.name === limit) return spec;
+    return undefined;
+  }
+
+  async #setGroup(command: Extract<Command, { type: "group" }>): Promise<GroupView> {
+    if (this.#rulesOf(command.limit) === undefined) throw new RequestError(`there is no limit "${command.limit}"`, { operation: "group.update", status: 404, reason: "LIMIT_NOT_FOUND" });
+    await this.#options.send(this.#options.placement().ofGroup(command.limit, command.key), command);
+    return this.#group(command.limit, command.key);
+  }
+
+  // ---------------------------------------------------------------- workflows, workers, events
+
+  #latest(name: string): CompiledWorkflow {
+    const workflow = this.#options.workflows.latest(name);
+    if (workflow === undefined) throw new WorkflowNotFoundError(name);
+    return workflow;
+  }
+
+  #workflow(workflow: CompiledWorkflow): WorkflowView {
+    const ticks: number[] = [];
+    for (let index = 0; index < workflow.spec.cron.length; index++) {
+      let at = Date.now();
+      for (let i = 0; i < CRON_PREVIEW; i++) {
+        const next = this.#options.nextTick(workflow, index, at);
+        if (next === undefined) break;
+        ticks.push(next);
+        at = next;
+      }
+    }
+    return {
+      name: workflow.name,
+      version: workflow.spec.version,
+      registeredAt: iso(workflow.registeredAt),
+      spec: workflow.spec,
+      versions: this.#options.workflows.versionsOf(workflow.name).map(({ spec }) => spec.version),
+      ...(ticks.length > 0 && { nextCron: ticks.sort((a, b) => a - b).slice(0, CRON_PREVIEW).map(iso) }),
+    };
+  }
+
+  #workers(): Page<WorkerView> {
+    const items: WorkerView[] = [];
+    const now = performance.now();
+    for (const worker of this.#options.dispatcher.workers.values()) {
+      const { status } = worker;
+      if (status === undefined || worker.mode === "unknown") continue;
+      const { id, name, slots, startedAt, host, pid, sluiceVersion, workflows } = status;
+      items.push({ id, name, mode: worker.mode, slots, used: worker.held.size, lastSeenAt: iso(Date.now() - (now - worker.lastSeenMs)), startedAt, host, pid, sluiceVersion, workflows });
+    }
+    return { items };
+  }
+
+  /** The newest first. */
+  async #listEvents({ name, size = DEFAULT_PAGE, cursor }: Operations["event.list"]["request"]): Promise<Page<EventView>> {
+    const { connection, names } = this.#options;
+    const prefix = `${names.prefix}.events.`;
+    let seq = cursor === undefined ? await lastSeq(connection, names.eventsStream) : Number.parseInt(cursor, 36);
+    if (!Number.isInteger(seq) || seq < 0) throw new RequestError("event.list: 'cursor': expected the `next` of an earlier page", { operation: "event.list", status: 400, reason: "BAD_REQUEST" });
+    const found: Omit<EventView, "runs">[] = [];
+    const step = Math.max(size, 20);
+    while (seq > 0 && found.length < size) {
+      const wanted = Array.from({ length: Math.min(step, seq) }, (_, i) => seq - i);
+      const messages = await Promise.all(wanted.map((one) => connection.readMessage(names.eventsStream, one)));
+      if (messages.every((message) => message === undefined)) break;
+      for (const [i, message] of messages.entries()) {
+        if (found.length >= size) break;
+        seq = (wanted[i] ?? 1) - 1;
+        if (message === undefined || !message.subject.startsWith(prefix)) continue;
+        const event = message.subject.slice(prefix.length);
+        if (name !== undefined && event !== name) continue;
+        found.push(toEvent(message.seq, event, message.time, message.data, message.header("Sluice-Metadata")));
+      }
+    }
+    const runs = await this.#options.history()?.runsOfEvents(found.map((event) => event.seq));
+    return { items: found.map((event) => ({ ...event, runs: runs?.get(event.seq) ?? [] })), ...(seq > 0 && found.length >= size && { next: seq.toString(36) }) };
+  }
+}
+
+function toEvent(seq: number, name: string, time: string, data: Uint8Array, metadata: string | undefined): Omit<EventView, "runs"> {
+  const parse = (text: string): unknown => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      return text;
+    }
+  };
+  const parsed = metadata === undefined ? undefined : parse(metadata);
+  return {
+    seq,
+    name,
+    at: iso(Date.parse(time)),
+    payload: parse(Buffer.from(data).toString()),
+    ...(typeof parsed === "object" && parsed !== null && { metadata: parsed as Record<string, unknown> }),
+  };
+}
+
+async function lastSeq(connection: Connection, stream: string): Promise<number> {
+  const info = (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "")).json<{ state?: { last_seq: number } }>();
+  return info.state?.last_seq ?? 0;
+}
+
+function refOf(run: Run, names: Names): PayloadRef | undefined {
+  return run.ref ?? (run.event === undefined ? undefined : { stream: names.eventsStream, seq: run.event.seq });
+}
+
+function startTime({ at, delay }: Operations["run.create"]["request"]): number | undefined {
+  const bad = (field: string, expected: string, got: unknown): RequestError =>
+    new RequestError(`run.create: '${field}': expected ${expected}, got ${JSON.stringify(got)}`, { operation: "run.create", status: 400, reason: "BAD_REQUEST" });
+  if (at !== undefined && delay !== undefined) throw bad("delay", "either 'at' or 'delay'", delay);
+  if (delay !== undefined) {
+    const ms = readDuration(delay);
+    if (ms === undefined || ms > MAX_DELAY_MS) throw bad("delay", 'a duration such as "30s" or a number of milliseconds', delay);
+    return Date.now() + ms;
+  }
+  if (at === undefined) return undefined;
+  const ms = typeof at === "number" ? at : Date.parse(at);
+  if (!Number.isFinite(ms) || ms < 0 || ms > Date.now() + MAX_DELAY_MS) throw bad("at", "a time in ISO 8601, or in ms since 1970", at);
+  return ms;
+}
+

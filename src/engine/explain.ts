@@ -1,0 +1,106 @@
+/**
+ * Why a run is where it is: one sentence, exact, from the state of its owner. Pure.
+ */
+import { position } from "../../machines/group/index.ts";
+import type { Explanation } from "../protocol/view.ts";
+import { formatDuration } from "../workflow/duration.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Group } from "./group.ts";
+import type { PartitionCore } from "./partition-core.ts";
+import type { ReadyStep, Run } from "./run.ts";
+import { iso } from "./views.ts";
+
+const SHOWN_HOLDERS = 10;
+
+export function explain(core: PartitionCore, run: Run, dispatcher: Dispatcher, nowMs: number): Explanation {
+  if (run.live !== undefined) return explainActive(core, run, dispatcher, nowMs);
+  const base = { id: run.run, status: "QUEUED" as const };
+  if (run.phase === "scheduled") {
+    const due = run.rest?.notBefore ?? nowMs;
+    return { ...base, waitingFor: "schedule", until: iso(due), sentence: `It is scheduled for ${iso(due)}, ${ago(due - nowMs)}.` };
+  }
+  if (run.phase === "keying") {
+    const { name, version } = run.workflow.spec;
+    const worker = dispatcher.pickForKeys(name, version);
+    const sentence = worker === undefined
+      ? `It waits for its concurrency key, which a worker node computes, and no worker serves workflow "${name}".`
+      : `It waits for its concurrency key, which worker ${worker} is asked to compute.`;
+    return { ...base, waitingFor: "key", sentence };
+  }
+  return explainWaiting(run, base);
+}
+
+function explainWaiting(run: Run, base: { readonly id: string; readonly status: "QUEUED" }): Explanation {
+  const full = run.groups.find((group) => group.context.paused || group.context.active.size >= group.context.maxRuns) ?? run.groups[0];
+  if (full === undefined) return { ...base, sentence: "It is about to be admitted." };
+  const { limit, key, context } = full;
+  const place = position(context, run);
+  const line = { position: (place ?? 0) + 1, waiting: context.waiting.size + context.held.size };
+  const others = run.groups.filter((group) => group !== full && (group.context.paused || group.context.active.size >= group.context.maxRuns));
+  const also = others.length === 0 ? "" : ` It also needs a slot in ${others.map(named).join(" and ")}, where ${others.length === 1 ? "there is none free" : "none is free"} either.`;
+  const common = { ...base, limit, key, maxRuns: context.maxRuns, ...line };
+  if (context.paused)
+    return { ...common, waitingFor: "paused", sentence: `It waits in ${named(full)}, which is paused; it is ${ordinal(line.position)} of ${line.waiting} in line.${also}` };
+  const holders: string[] = [];
+  for (const entry of context.active) if (holders.push(entry.run) >= SHOWN_HOLDERS) break;
+  const more = context.active.size > holders.length ? ` and ${context.active.size - holders.length} more` : "";
+  const stopping = context.stopping.size > 0 ? ` (${context.stopping.size} of them being stopped)` : "";
+  return {
+    ...common,
+    waitingFor: "limit",
+    holders,
+    sentence: `It waits for a slot in ${named(full)}: ${context.active.size} of ${context.maxRuns} in use by ${holders.join(", ")}${more}${stopping}; it is ${ordinal(line.position)} of ${line.waiting} in line.${also}`,
+  };
+}
+
+function explainActive(core: PartitionCore, run: Run, dispatcher: Dispatcher, nowMs: number): Explanation {
+  const description = core.describe(run);
+  const base = { id: run.run, status: description?.status ?? "RUNNING" };
+  const steps = Object.entries(description?.steps ?? {});
+  for (const [step, ready] of run.live?.ready ?? []) {
+    if (description?.reason === undefined) return { ...base, step, ...explainReady(step, ready, dispatcher) };
+  }
+  const stopping = steps.find(([, { status }]) => status === "STOPPING");
+  if (stopping !== undefined) {
+    const [step] = stopping;
+    const attempt = run.live?.attempts.get(step);
+    const why = description?.reason === undefined ? "its time is over" : `the run is ending (${description.reason})`;
+    return { ...base, step, waitingFor: "stop", sentence: `Step "${step}" was told to stop since ${why}; it waits until worker ${attempt?.worker ?? "?"} confirms that, for ${formatDuration(run.workflow.spec.graceMs)} at most.` };
+  }
+  const running = steps.filter(([, { status }]) => status === "RUNNING");
+  if (running.length > 0) {
+    const parts = running.map(([step, { attempts }]) => {
+      const attempt = run.live?.attempts.get(step);
+      return `step "${step}" (attempt ${attempts}) on worker ${attempt?.worker ?? "?"} for ${formatDuration(Math.max(0, nowMs - (attempt?.assignedAt ?? nowMs)))}`;
+    });
+    return { ...base, step: running[0]?.[0] ?? "", sentence: `It is running ${parts.join(" and ")}.` };
+  }
+  const backoff = steps.find(([, { status }]) => status === "BACKOFF");
+  if (backoff !== undefined) {
+    const [step, { attempts, error }] = backoff;
+    const due = [...(run.live?.timers.values() ?? [])].find((timer) => timer.value.kind === "machine" && timer.value.id.includes(step))?.dueMs ?? nowMs;
+    return { ...base, step, waitingFor: "backoff", until: iso(due), sentence: `Step "${step}" failed in attempt ${attempts}${error === undefined ? "" : ` (${error.message})`} and is tried again at ${iso(due)}, ${ago(due - nowMs)}.` };
+  }
+  return { ...base, sentence: "It is between two steps." };
+}
+
+function explainReady(step: string, ready: ReadyStep, dispatcher: Dispatcher): Pick<Explanation, "sentence" | "waitingFor" | "position" | "waiting"> {
+  const { served, position: place, waiting, workers } = dispatcher.standing(ready);
+  const { name } = ready.run.workflow.spec;
+  if (!served) return { waitingFor: "worker", sentence: `Step "${step}" is ready, but no worker serves step "${step}" of workflow "${name}".` };
+  return { waitingFor: "slot", position: place, waiting, sentence: `Step "${step}" is ready and waits for a free slot on ${workers === 1 ? "the one worker" : `one of the ${workers} workers`} that ${workers === 1 ? "serves" : "serve"} it; it is ${ordinal(place)} of ${waiting} in the fair order.` };
+}
+
+function named(group: Group): string {
+  return `limit "${group.limit}" for key "${group.key}"`;
+}
+
+function ordinal(n: number): string {
+  const tens = n % 100;
+  const suffix = tens >= 11 && tens <= 13 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
+  return `${n}${suffix}`;
+}
+
+function ago(ms: number): string {
+  return ms <= 0 ? "due now" : `in ${formatDuration(Math.round(ms))}`;
+}

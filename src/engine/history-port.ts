@@ -1,0 +1,35 @@
+/**
+ * What the engine asks of a history: the record of runs beyond those in memory. It is fed what the journals get and answers
+ * for runs that have ended. Without one (it could not be opened), only live runs are known.
+ */
+import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
+import type { PayloadRef } from "../protocol/work.ts";
+import type { WorkflowSpec } from "../workflow/spec.ts";
+
+/** A run as the history has it; `inputRef` where its input has to be read from a stream. */
+export interface RecordedRun {
+  readonly view: RunView;
+  readonly inputRef?: PayloadRef;
+}
+
+/** "Not before you have applied that journal message": makes an answer as fresh as its owner. */
+export interface After {
+  readonly partition: number;
+  readonly seq: number;
+}
+
+export interface HistoryPort {
+  /** Last journal message of the partition that it has; 0 for none. */
+  position(partition: number): number | Promise<number>;
+  define(spec: WorkflowSpec): void;
+  /** A journal message, in order; false: it is too far behind to take more now, and will read again from its position. */
+  apply(partition: number, seq: number, text: string): boolean;
+  /** The open runs of a snapshot that lies after what it has. */
+  applySnapshot(partition: number, journalSeq: number, lines: readonly string[]): void;
+  run(id: string, after?: After): Promise<RecordedRun | undefined>;
+  list(query: RunListQuery): Promise<Page<RunView>>;
+  events(id: string, after?: After): Promise<RunEventView[]>;
+  runsOfEvents(seqs: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>>;
+  stop(): Promise<void>;
+}
+

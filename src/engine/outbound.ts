@@ -1,0 +1,212 @@
+/**
+ * Carries out the effects of partitions: assignments and stops to workers, changes for whoever listens, runs that go on in
+ * another partition. Messages to workers are core NATS messages and may be lost, so what is not answered is sent again.
+ */
+import type { Logger } from "pino";
+import type { Connection } from "../nats/connection.ts";
+import type { Names } from "../nats/subjects.ts";
+import type { WorkAnswer } from "../protocol/work.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Keyer } from "./keyer.ts";
+import type { EffectHandler, Partition } from "./partition.ts";
+import type { Effect } from "./partition-core.ts";
+import type { Attempt, Run } from "./run.ts";
+
+export interface OutboundOptions {
+  readonly connection: Connection;
+  readonly names: Names;
+  readonly dispatcher: Dispatcher;
+  readonly keyer: Keyer;
+  readonly partitions: readonly Partition[];
+  readonly committed: (partition: Partition, seq: number, text: string) => void;
+  readonly logger: Logger;
+}
+
+interface PendingAssignment {
+  readonly attempt: Attempt;
+  readonly json: string;
+}
+
+interface PendingStop {
+  readonly run: Run;
+  readonly attempt: Attempt;
+  readonly partition: number;
+  readonly reason: string;
+}
+
+/** How long a worker may take to answer that it has an assignment. */
+const ANSWER_MS = 2_000;
+const REPEAT_MS = 1_000;
+const MARGIN_BYTES = 16_384;
+
+export class Outbound implements EffectHandler {
+  readonly #options: OutboundOptions;
+  readonly #assignments = new Map<string, PendingAssignment[]>();
+  readonly #stops = new Map<string, PendingStop>();
+  readonly #newStops = new Map<string, PendingStop[]>();
+  #repeater: NodeJS.Timeout | undefined = undefined;
+  #stopped = false;
+
+  constructor(options: OutboundOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#repeater);
+  }
+
+  handle(partition: Partition, effect: Effect): void {
+    const { connection, names, keyer, partitions } = this.#options;
+    switch (effect.type) {
+      case "assign":
+        this.#collect(this.#assignments, effect.attempt.worker, { attempt: effect.attempt, json: assignmentJson(partition, effect.run, effect.attempt, names) });
+        return;
+      case "stop": {
+        const stop = { run: effect.run, attempt: effect.attempt, partition: partition.number, reason: effect.reason };
+        this.#stops.set(effect.attempt.id, stop);
+        this.#collect(this.#newStops, effect.attempt.worker, stop);
+        return;
+      }
+      case "change": {
+        const { run, message } = effect;
+        let text = JSON.stringify(message);
+        // Large outputs are asked for instead.
+        if (text.length * 3 > connection.maxPayload) text = JSON.stringify({ ...message, outputs: undefined });
+        connection.publish(names.runChange(run.workflow.name, run.run, message.change), text);
+        return;
+      }
+      case "handover": {
+        const { to, n, creation } = effect;
+        partitions[to]?.enqueue({
+          type: "creation",
+          source: `p${partition.number}`,
+          position: [n, 0],
+          creation,
+          accepted: () => partition.enqueue({ type: "confirmed", to, n }),
+        });
+        return;
+      }
+      case "keys":
+        keyer.want(partition, effect.workflow);
+        return;
+      case "call":
+        effect.call();
+    }
+  }
+
+  flush(): void {
+    for (const [worker, assignments] of this.#assignments) {
+      this.#assignments.delete(worker);
+      this.#assign(worker, assignments);
+    }
+    for (const [worker, stops] of this.#newStops) {
+      this.#newStops.delete(worker);
+      this.#sendStops(worker, stops);
+    }
+    if (this.#stops.size > 0) this.#repeater ??= setTimeout(() => this.#repeat(), REPEAT_MS);
+  }
+
+  committed(partition: Partition, seq: number, text: string): void {
+    this.#options.committed(partition, seq, text);
+  }
+
+  #collect<T>(into: Map<string, T[]>, worker: string, item: T): void {
+    const list = into.get(worker);
+    if (list === undefined) into.set(worker, [item]);
+    else list.push(item);
+  }
+
+  #assign(worker: string, assignments: readonly PendingAssignment[]): void {
+    const max = this.#options.connection.maxPayload - MARGIN_BYTES;
+    let part: PendingAssignment[] = [];
+    let bytes = 0;
+    for (const assignment of assignments) {
+      const size = Buffer.byteLength(assignment.json);
+      if (bytes + size > max && part.length > 0) {
+        void this.#send(worker, part);
+        part = [];
+        bytes = 0;
+      }
+      part.push(assignment);
+      bytes += size + 1;
+    }
+    void this.#send(worker, part);
+  }
+
+  /** Until the worker answers, or the attempts are no longer its. */
+  async #send(worker: string, assignments: readonly PendingAssignment[]): Promise<void> {
+    const { connection, names, dispatcher, logger } = this.#options;
+    for (let open = assignments; open.length > 0 && !this.#stopped; ) {
+      try {
+        const text = `{"type":"assign","assignments":[${open.map(({ json }) => json).join(",")}]}`;
+        const reply = await connection.request(names.work(worker), text, { timeoutMs: ANSWER_MS });
+        const answer = reply.json<WorkAnswer>();
+        dispatcher.answered(worker, answer.refused ?? []);
+        return;
+      } catch (error) {
+        if (this.#stopped || connection.isClosed) return;
+        logger.debug({ err: error, worker, attempts: open.length }, "a worker did not answer an assignment; sending it again");
+        await new Promise((resolve) => setTimeout(resolve, REPEAT_MS / 2));
+        open = open.filter(({ attempt }) => !attempt.over && dispatcher.workers.get(worker)?.held.has(attempt.id) === true);
+      }
+    }
+  }
+
+  #sendStops(worker: string, stops: readonly PendingStop[]): void {
+    const { connection, names } = this.#options;
+    const attempts = stops.map(({ run, attempt, partition, reason }) => ({
+      attemptId: attempt.id,
+      partition,
+      run: run.run,
+      step: attempt.step,
+      reason,
+      graceMs: run.workflow.spec.graceMs,
+    }));
+    connection.publish(names.work(worker), JSON.stringify({ type: "stop", attempts }));
+  }
+
+  #repeat(): void {
+    this.#repeater = undefined;
+    for (const [id, stop] of this.#stops) {
+      if (stop.attempt.over) this.#stops.delete(id);
+      else this.#collect(this.#newStops, stop.attempt.worker, stop);
+    }
+    if (!this.#stopped) this.flush();
+  }
+}
+
+/** The payload of a run as JSON members, each with a comma before it. */
+export function payloadJson(run: Run, names: Names): string {
+  let json = "";
+  if (run.input !== undefined) json += `,"input":${run.input}`;
+  else if (run.ref !== undefined) json += `,"inputRef":${JSON.stringify(run.ref)}`;
+  else if (run.event !== undefined) json += `,"inputRef":{"stream":"${names.eventsStream}","seq":${run.event.seq}}`;
+  if (run.rest?.metadata !== undefined) json += `,"metadata":${JSON.stringify(run.rest.metadata)}`;
+  if (run.event !== undefined) json += `,"event":${JSON.stringify(run.event)}`;
+  if (run.rest?.traceparent !== undefined) json += `,"traceparent":${JSON.stringify(run.rest.traceparent)}`;
+  return json;
+}
+
+function assignmentJson(partition: Partition, run: Run, attempt: Attempt, names: Names): string {
+  const { spec } = run.workflow;
+  const ancestors = run.workflow.ancestors[attempt.step] ?? [];
+  const outputs: Record<string, unknown> = {};
+  if (ancestors.length > 0) {
+    const steps = (run.live?.snapshot.context as { readonly steps?: Readonly<Record<string, { readonly output?: unknown } | undefined>> } | undefined)?.steps;
+    for (const step of ancestors) outputs[step] = steps?.[step]?.output ?? null;
+  }
+  const keys = run.groups.map(({ limit, key }) => ({ limit, key }));
+  const head = {
+    attemptId: attempt.id,
+    partition: partition.number,
+    run: run.run,
+    workflow: spec.name,
+    version: spec.version,
+    step: attempt.step,
+    attempt: attempt.number,
+    outputs,
+    keys,
+  };
+  return `${JSON.stringify(head).slice(0, -1)}${payloadJson(run, names)}}`;
+}

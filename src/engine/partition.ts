@@ -1,0 +1,371 @@
+/**
+ * The loop of one partition: takes what has arrived, lets the core decide, writes one journal message for all of it, and
+ * carries out the effects once the journal has them. One append is in flight; while it is, the next batch grows. It owns the
+ * core: nobody else changes it.
+ */
+import type { Logger } from "pino";
+import type { Command } from "../protocol/commands.ts";
+import type { KeyAnswer, StepResult } from "../protocol/work.ts";
+import { type Batch, encodeBatch, type Position, type SnapshotLine } from "./facts.ts";
+import type { LimitRules } from "./group.ts";
+import type { Effect, PartitionCore, PendingBatch } from "./partition-core.ts";
+import type { Creation, ReadyStep } from "./run.ts";
+import type { CompiledWorkflow } from "./workflows.ts";
+
+/** Where a partition's facts go and come from. JetStream in production, memory in the test kit. */
+export interface Journal {
+  /** Appends one message. Resolves once it is known to be durable, or that another owner has written. Called one at a time. */
+  append(text: string): Promise<{ readonly outcome: "committed"; readonly seq: number } | { readonly outcome: "fenced" } | { readonly outcome: "stopped" }>;
+  /** Stores a snapshot taken after journal message `journalSeq`, and lets go of what lies before it. */
+  snapshot(lines: readonly string[], journalSeq: number, inboxSeq: number): Promise<void>;
+}
+
+/** What carries out effects. Called only after the journal has the batch. */
+export interface EffectHandler {
+  handle(partition: Partition, effect: Effect): void;
+  /** All effects of a batch were handed over: what was collected can be sent. */
+  flush(): void;
+  /** A batch is durable: for the history, which gets the text as it is in the journal. */
+  committed(partition: Partition, seq: number, text: string): void;
+}
+
+export type Input =
+  | { readonly type: "creation"; readonly source: string; readonly position: Position; readonly creation: Creation; readonly accepted?: (() => void) | undefined }
+  | { readonly type: "command"; readonly seq: number; readonly command: Command | undefined; readonly bytes: number; readonly toCreation: ToCreation; readonly applied: () => void }
+  | { readonly type: "assign"; readonly step: ReadyStep; readonly worker: string; readonly refused: () => void }
+  | { readonly type: "give back"; readonly run: string; readonly attemptId: string; readonly how: "returned" | "lost" }
+  | { readonly type: "keyed"; readonly answer: KeyAnswer; readonly done: () => void }
+  | { readonly type: "confirmed"; readonly to: number; readonly n: number }
+  | { readonly type: "rules"; readonly limit: string; readonly rules: LimitRules }
+  | { readonly type: "crons"; readonly workflow: CompiledWorkflow }
+  /** Reads: called with the core once everything before it is durable. */
+  | { readonly type: "read"; readonly read: (core: PartitionCore) => void };
+
+/** Makes a run of a create command; undefined (and a word in the log) for a workflow that is not known. */
+export type ToCreation = (command: Extract<Command, { type: "create" }>, seq: number) => Creation | undefined;
+
+export interface PartitionOptions {
+  readonly core: PartitionCore;
+  readonly journal: Journal;
+  readonly effects: EffectHandler;
+  readonly now: () => number;
+  readonly logger: Logger;
+  /** The server's largest message, in bytes. */
+  readonly maxPayloadBytes: number;
+  /** Facts between two snapshots, at least; also at least as many as there are runs, so that snapshots cost a constant share. */
+  readonly snapshotEvery: number;
+  /** Frees and assigns slots after each round of inputs. */
+  readonly pump: () => void;
+  /** Another owner has written: the state is worthless from here on. */
+  readonly onFenced: () => void;
+}
+
+/** Characters of facts after which a batch is closed. */
+const BATCH_CHARS = 128 * 1024;
+/** Inputs that wait before senders are asked to hold back. */
+const CROWDED = 20_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export class Partition {
+  readonly core: PartitionCore;
+  readonly #options: PartitionOptions;
+  #inputs: Input[] = [];
+  #head = 0;
+  /** Results of the first input that were applied already, where a batch was closed in the midst of them. */
+  #resultsDone = 0;
+  #scheduled = false;
+  #appending = false;
+  #mode: "idle" | "running" | "stopping" | "stopped" = "idle";
+  #timer: NodeJS.Timeout | undefined = undefined;
+  #timerDueMs = Infinity;
+  #factsSinceSnapshot = 0;
+  #snapshotting: Promise<void> | undefined = undefined;
+  #journalSeq = 0;
+  #roomWaiters: (() => void)[] = [];
+  #quietWaiters: (() => void)[] = [];
+  #committedSources = new Map<string, Position>();
+
+  constructor(options: PartitionOptions) {
+    this.core = options.core;
+    this.#options = options;
+  }
+
+  get number(): number {
+    return this.core.partition;
+  }
+
+  /** Takes up work after recovery. `journalSeq`: the last message that the core has seen. */
+  start(journalSeq: number): void {
+    if (this.#mode !== "idle") return;
+    this.#mode = "running";
+    this.#journalSeq = journalSeq;
+    for (const [source, position] of this.core.positions) this.#committedSources.set(source, position);
+    this.core.setTime(this.#options.now());
+    this.core.resume();
+    this.#schedule();
+  }
+
+  /** Finishes what is in flight, writes a snapshot, ends. Idempotent. */
+  async stop({ snapshot = true } = {}): Promise<void> {
+    if (this.#mode === "stopped") return;
+    if (this.#mode === "running") {
+      this.#mode = "stopping";
+      clearTimeout(this.#timer);
+      await this.#quiet();
+      await this.#snapshotting;
+      if (snapshot && this.#factsSinceSnapshot > 0) await this.#writeSnapshot([...this.core.snapshotLines()], this.#journalSeq, this.core.inboxSeq);
+    }
+    this.#mode = "stopped";
+  }
+
+  /** Drops the state at once, without a word to anyone: another owner has it. */
+  abandon(): void {
+    this.#mode = "stopped";
+    clearTimeout(this.#timer);
+    this.#inputs = [];
+    this.#head = 0;
+    for (const waiter of [...this.#roomWaiters.splice(0), ...this.#quietWaiters.splice(0)]) waiter();
+  }
+
+  enqueue(input: Input): void {
+    if (this.#mode === "stopped" || (this.#mode === "stopping" && input.type !== "read")) return;
+    this.#inputs.push(input);
+    this.#schedule();
+  }
+
+  /** Resolves when there is room for more inputs; undefined when there is already. */
+  room(): Promise<void> | undefined {
+    if (this.#inputs.length - this.#head < CROWDED || this.#mode === "stopped") return undefined;
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /** How far a source's creations are durable here. */
+  committedPosition(source: string): Position | undefined {
+    return this.#committedSources.get(source);
+  }
+
+  /** Runs `read` on the core's state once everything that was sent before is durable. */
+  read<T>(read: (core: PartitionCore) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.enqueue({
+        type: "read",
+        read: (core) => {
+          try {
+            resolve(read(core));
+          } catch (error) {
+            reject(error instanceof Error ? error : new Error(String(error)));
+          }
+        },
+      });
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => this.#round());
+  }
+
+  #round(): void {
+    this.#scheduled = false;
+    if (this.#mode === "stopped" || this.#mode === "idle") return;
+    const { core, now } = this.#options;
+    core.setTime(now());
+    let more = this.#mode === "running" && core.fireTimers(10_000) === 10_000;
+    while (this.#head < this.#inputs.length) {
+      const input = this.#inputs[this.#head];
+      if (input === undefined || !this.#fits(input)) break;
+      if (this.#apply(input)) this.#head++;
+      else break;
+    }
+    if (this.#head === this.#inputs.length) {
+      this.#inputs = [];
+      this.#head = 0;
+    } else {
+      more = more || !this.#appending;
+      if (this.#head > 1_000 && this.#head * 2 > this.#inputs.length) {
+        this.#inputs = this.#inputs.slice(this.#head);
+        this.#head = 0;
+      }
+    }
+    if (this.#roomWaiters.length > 0 && this.#inputs.length - this.#head < CROWDED / 2) for (const waiter of this.#roomWaiters.splice(0)) waiter();
+    this.#options.pump();
+    if (!this.#appending) this.#commit();
+    if (more) this.#schedule();
+    this.#armTimer();
+    if (!this.#appending && this.#head >= this.#inputs.length && !core.pending) for (const waiter of this.#quietWaiters.splice(0)) waiter();
+  }
+
+  /** A batch has to stay below the server's largest message. */
+  #fits(input: Input): boolean {
+    const { core, maxPayloadBytes } = this.#options;
+    if (core.pendingChars === 0) return true;
+    if (core.pendingChars > BATCH_CHARS) return false;
+    return input.type !== "command" || input.bytes * 1.2 + core.pendingChars * 3 + 8_192 < maxPayloadBytes;
+  }
+
+  /** False when the batch is full in the midst of the input. */
+  #apply(input: Input): boolean {
+    const { core, logger } = this.#options;
+    switch (input.type) {
+      case "creation":
+        core.accept(input.source, input.position, input.creation);
+        if (input.accepted !== undefined) core.afterCommit(input.accepted);
+        return true;
+      case "command":
+        if (input.command?.type === "results") {
+          if (!this.#applyResults(input.command.results)) return false;
+        } else if (input.command !== undefined) this.#applyCommand(input.command, input.seq, input.toCreation);
+        core.readInbox(input.seq);
+        core.afterCommit(input.applied);
+        return true;
+      case "assign":
+        if (!core.assign(input.step, input.worker)) input.refused();
+        return true;
+      case "give back":
+        core.giveBack(input.run, input.attemptId, input.how);
+        return true;
+      case "keyed":
+        core.keyed(input.answer.results);
+        core.afterCommit(input.done);
+        return true;
+      case "confirmed":
+        core.confirmed(input.to, input.n);
+        return true;
+      case "rules":
+        core.setRules(input.limit, input.rules);
+        return true;
+      case "crons":
+        core.setCrons(input.workflow);
+        return true;
+      case "read":
+        core.afterCommit(() => input.read(core));
+        return true;
+    }
+    logger.error({ partition: this.number, input }, "an input of an unknown kind was left alone");
+    return true;
+  }
+
+  #applyResults(results: readonly StepResult[]): boolean {
+    const { core, logger } = this.#options;
+    while (this.#resultsDone < results.length) {
+      if (core.pendingChars > BATCH_CHARS) return false;
+      const result = results[this.#resultsDone++];
+      if (result === undefined) continue;
+      if (!core.result(result)) logger.debug({ partition: this.number, runId: result.run, step: result.step, attemptId: result.attemptId, worker: result.worker }, "a result that nobody waits for was left alone");
+    }
+    this.#resultsDone = 0;
+    return true;
+  }
+
+  #applyCommand(command: Exclude<Command, { type: "results" }>, seq: number, toCreation: ToCreation): void {
+    switch (command.type) {
+      case "create": {
+        const creation = toCreation(command, seq);
+        if (creation !== undefined) this.core.create(creation);
+        return;
+      }
+      case "cancel":
+        this.core.cancel(command.run, command.reason);
+        return;
+      case "group":
+        this.core.setGroup(command.limit, command.key, {
+          ...(command.maxRuns !== undefined && { maxRuns: command.maxRuns }),
+          ...(command.paused !== undefined && { paused: command.paused }),
+        });
+        return;
+    }
+  }
+
+  #commit(): void {
+    const { core } = this.#options;
+    if (!core.pending) return;
+    if (!core.dirty) {
+      this.#carryOut(core.takeBatch());
+      return;
+    }
+    const batch = core.takeBatch();
+    const text = encodeBatch(batch.inboxSeq, batch.sources, batch.facts);
+    this.#factsSinceSnapshot += batch.facts.length;
+    // Taken here, between two batches: the state is exactly what the journal says up to this message.
+    const due = this.#snapshotting === undefined && this.#factsSinceSnapshot >= Math.max(this.#options.snapshotEvery, core.runs.size);
+    const lines = due ? [...core.snapshotLines()] : undefined;
+    this.#appending = true;
+    void this.#append(batch, text, lines);
+  }
+
+  async #append(batch: PendingBatch, text: string, snapshot: readonly string[] | undefined): Promise<void> {
+    const { journal, effects, logger } = this.#options;
+    const result = await journal.append(text);
+    this.#appending = false;
+    if (this.#mode === "stopped") return;
+    if (result.outcome === "stopped") return;
+    if (result.outcome === "fenced") {
+      logger.warn({ partition: this.number }, "another engine node has taken this partition over; its state is dropped here");
+      this.abandon();
+      this.#options.onFenced();
+      return;
+    }
+    this.#journalSeq = result.seq;
+    for (const [source, position] of Object.entries(batch.sources ?? {})) this.#committedSources.set(source, position);
+    this.#carryOut(batch);
+    effects.committed(this, result.seq, text);
+    if (snapshot !== undefined) this.#snapshotting = this.#writeSnapshot(snapshot, result.seq, batch.inboxSeq).finally(() => (this.#snapshotting = undefined));
+    this.#round();
+  }
+
+  #carryOut(batch: PendingBatch): void {
+    const { effects, logger } = this.#options;
+    for (const effect of batch.effects) {
+      try {
+        if (effect.type === "call") effect.call();
+        else effects.handle(this, effect);
+      } catch (error) {
+        logger.error({ err: error, partition: this.number, effect: effect.type }, "an effect could not be carried out");
+      }
+    }
+    effects.flush();
+  }
+
+  async #writeSnapshot(lines: readonly string[], journalSeq: number, inboxSeq: number): Promise<void> {
+    this.#factsSinceSnapshot = 0;
+    try {
+      await this.#options.journal.snapshot(lines, journalSeq, inboxSeq);
+    } catch (error) {
+      this.#options.logger.warn({ err: error, partition: this.number }, "a snapshot could not be written; the journal is kept until the next one");
+    }
+  }
+
+  #armTimer(): void {
+    if (this.#mode !== "running") return;
+    const due = this.core.nextTimerMs ?? Infinity;
+    if (due === this.#timerDueMs && this.#timer !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerDueMs = due;
+    if (due === Infinity) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#schedule();
+      },
+      Math.min(Math.max(0, due - this.#options.now()), MAX_TIMER_MS),
+    );
+  }
+
+  #quiet(): Promise<void> {
+    if (!this.#appending && this.#head >= this.#inputs.length && !this.core.pending) return Promise.resolve();
+    this.#schedule();
+    return new Promise((resolve) => this.#quietWaiters.push(resolve));
+  }
+}
+
+/** Feeds a core what its journal holds. What cannot be applied is reported and passed over. */
+export function replayJournal(core: PartitionCore, batch: Batch): void {
+  core.replayBatch(batch);
+}
+
+/** Feeds a core the lines of its snapshot. */
+export function replaySnapshot(core: PartitionCore, line: string): void {
+  core.replaySnapshotLine(JSON.parse(line) as SnapshotLine);
+}

@@ -1,0 +1,226 @@
+/**
+ * Reads the events stream in order: finds the workflows that each event starts, computes keys where the engine can, and hands
+ * the runs to their partitions. It repeats itself after a crash; partitions ignore what they have. Definitions travel in the
+ * same stream, so that an event always starts the runs of the versions that were in force at its place.
+ */
+import type { Logger } from "pino";
+import { StreamReader, type ReadMessage } from "../nats/stream-reader.ts";
+import type { Bucket } from "../nats/bucket.ts";
+import type { Connection } from "../nats/connection.ts";
+import type { Names } from "../nats/subjects.ts";
+import { isEventName } from "../workflow/event-pattern.ts";
+import { comparePositions, type Position } from "./facts.ts";
+import type { Partition } from "./partition.ts";
+import { computeKeys } from "./partition-core.ts";
+import type { Placement } from "./placement.ts";
+import { type Creation, INLINE_INPUT_CHARS } from "./run.ts";
+import type { CompiledWorkflow, Workflows } from "./workflows.ts";
+
+export interface RouterOptions {
+  readonly connection: Connection;
+  readonly names: Names;
+  readonly bucket: Bucket;
+  readonly workflows: Workflows;
+  readonly placement: Placement;
+  readonly partitions: readonly Partition[];
+  readonly newRunId: (atMs: number) => string;
+  /** A definition came by at `seq`: take it in before later events are looked at. */
+  readonly onDefinition: (text: string, seq: number, timeMs: number) => Promise<void>;
+  /** Keeps what cannot be used, with the reason. */
+  readonly reject: (what: string, message: { readonly data: Uint8Array; readonly headers?: Readonly<Record<string, string>> }, reason: string) => Promise<void>;
+  readonly logger: Logger;
+}
+
+interface RouterPosition {
+  readonly seq: number;
+}
+
+const POSITION_KEY = "position.router";
+const SAVE_EVERY_MS = 1_000;
+const MAX_PRIORITY = 1_000_000;
+
+export class Router {
+  readonly #options: RouterOptions;
+  #reader: StreamReader | undefined = undefined;
+  /** The last sequence that was read and handed over. */
+  #readSeq = 0;
+  #savedSeq = 0;
+  /** What was handed to each partition last. */
+  readonly #handed: (Position | undefined)[];
+  #saver: NodeJS.Timeout | undefined = undefined;
+  #saving: Promise<void> = Promise.resolve();
+  readonly #passed: { readonly seq: number; readonly resolve: () => void }[] = [];
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+    this.#handed = options.partitions.map(() => undefined);
+  }
+
+  get readSeq(): number {
+    return this.#readSeq;
+  }
+
+  async start(): Promise<void> {
+    const { connection, names, bucket, logger } = this.#options;
+    const saved = await bucket.get<RouterPosition>(POSITION_KEY);
+    this.#readSeq = this.#savedSeq = saved?.value.seq ?? 0;
+    this.#reader = new StreamReader(connection, {
+      stream: names.eventsStream,
+      fromSeq: this.#readSeq + 1,
+      onMessage: (message) => this.#read(message),
+      logger,
+      window: 2_000,
+    });
+    this.#reader.start();
+  }
+
+  /** Idempotent. The position is saved as far as it is durable. */
+  async stop(): Promise<void> {
+    await this.#reader?.stop();
+    clearTimeout(this.#saver);
+    this.#saver = undefined;
+    await this.#saving;
+    await this.#save();
+  }
+
+  /** Resolves once everything up to `seq` has been read. */
+  passed(seq: number): Promise<void> {
+    if (seq <= this.#readSeq) return Promise.resolve();
+    return new Promise((resolve) => this.#passed.push({ seq, resolve }));
+  }
+
+  /** Everything up to here is durable in the partitions. */
+  get durableSeq(): number {
+    let seq = this.#readSeq;
+    for (const [index, partition] of this.#options.partitions.entries()) {
+      const handed = this.#handed[index];
+      if (handed === undefined) continue;
+      const committed = partition.committedPosition("events");
+      if (committed !== undefined && comparePositions(committed, handed) >= 0) continue;
+      // Of the event that was committed last, further runs may still be on their way.
+      seq = Math.min(seq, Math.max(this.#savedSeq, (committed?.[0] ?? 0) - 1));
+    }
+    return seq;
+  }
+
+  #read(message: ReadMessage): Promise<void> | undefined {
+    const { names } = this.#options;
+    const prefix = `${names.prefix}.events.`;
+    let waits: Promise<void> | undefined;
+    if (message.subject.startsWith(prefix)) waits = this.#event(message, message.subject.slice(prefix.length));
+    else waits = this.#options.onDefinition(Buffer.from(message.data).toString(), message.seq, message.timeMs);
+    if (waits !== undefined) return waits.then(() => this.#advance(message.seq));
+    this.#advance(message.seq);
+    return undefined;
+  }
+
+  #advance(seq: number): void {
+    this.#readSeq = seq;
+    this.#saver ??= setTimeout(() => {
+      this.#saver = undefined;
+      this.#saving = this.#save();
+    }, SAVE_EVERY_MS);
+    while (this.#passed.length > 0 && (this.#passed[0]?.seq ?? Infinity) <= seq) this.#passed.shift()?.resolve();
+  }
+
+  async #save(): Promise<void> {
+    const seq = this.durableSeq;
+    if (seq <= this.#savedSeq) return;
+    try {
+      await this.#options.bucket.put(POSITION_KEY, { seq } satisfies RouterPosition);
+      this.#savedSeq = seq;
+    } catch (error) {
+      this.#options.logger.debug({ err: error }, "the router's position could not be saved; it is tried again");
+    }
+    if (this.#saver === undefined && seq < this.#readSeq && this.#reader !== undefined) this.#advance(this.#readSeq);
+  }
+
+  #event(message: ReadMessage, name: string): Promise<void> | undefined {
+    const { workflows, names, partitions } = this.#options;
+    const started = workflows.startedBy(name, message.seq);
+    const text = Buffer.from(message.data).toString();
+    let headers: EventHeaders;
+    try {
+      if (!isEventName(name)) throw new TypeError(`expected an event name of tokens joined by ".", got ${JSON.stringify(name)}`);
+      if (started.length > 0 || text.length < 100_000) JSON.parse(text);
+      headers = readHeaders(message);
+    } catch (error) {
+      return this.#reject(message, name, error instanceof SyntaxError ? `expected JSON in UTF-8: ${error.message}` : (error as Error).message);
+    }
+    let waits: Promise<void> | undefined;
+    for (const [place, workflow] of started.entries()) {
+      const creation: Creation = {
+        run: this.#options.newRunId(message.timeMs),
+        workflow,
+        createdAt: Math.floor(message.timeMs),
+        input: text,
+        event: { name, seq: message.seq },
+        ...(text.length > INLINE_INPUT_CHARS && { ref: { stream: names.eventsStream, seq: message.seq } }),
+        ...headers,
+      };
+      const { partition, keys } = this.#place(workflow, creation);
+      const target = partitions[partition];
+      if (target === undefined) continue;
+      const position: Position = [message.seq, place];
+      this.#handed[partition] = position;
+      target.enqueue({ type: "creation", source: "events", position, creation: keys === undefined ? creation : { ...creation, keys } });
+      waits ??= target.room();
+    }
+    return waits;
+  }
+
+  #place(workflow: CompiledWorkflow, creation: Creation): { readonly partition: number; readonly keys: readonly string[] | undefined } {
+    const { placement } = this.#options;
+    const { spec } = workflow;
+    if (spec.limits.length === 0) return { partition: placement.partitionOf(spec, creation.run, []), keys: undefined };
+    if (workflow.hasFunctionKeys) return { partition: placement.homeOf(spec.name), keys: undefined };
+    const computed = computeKeys(workflow, creation.input, creation.metadata, creation.event);
+    // A key that cannot be computed fails the run, visibly, at its home.
+    if (!computed.ok) return { partition: placement.homeOf(spec.name), keys: undefined };
+    return { partition: placement.partitionOf(spec, creation.run, computed.keys), keys: computed.keys };
+  }
+
+  async #reject(message: ReadMessage, name: string, reason: string): Promise<void> {
+    const headers: Record<string, string> = {};
+    for (const header of EVENT_HEADERS) {
+      const value = message.header(header);
+      if (value !== undefined) headers[header] = value;
+    }
+    await this.#options.reject(`events.${name}`, { data: message.data, headers }, reason);
+  }
+}
+
+const EVENT_HEADERS = ["Nats-Msg-Id", "Sluice-Metadata", "Sluice-Priority", "Sluice-Scope", "traceparent"] as const;
+type EventHeaders = Pick<Creation, "metadata" | "priority" | "traceparent">;
+
+/** Throws a TypeError that names the header. */
+function readHeaders(message: ReadMessage): EventHeaders {
+  const metadata = message.header("Sluice-Metadata");
+  const priority = message.header("Sluice-Priority");
+  const scope = message.header("Sluice-Scope");
+  const traceparent = message.header("traceparent");
+  if (metadata === undefined && priority === undefined && scope === undefined && traceparent === undefined) return {};
+  let parsed: Record<string, unknown> | undefined;
+  if (metadata !== undefined) {
+    let value: unknown;
+    try {
+      value = JSON.parse(metadata);
+    } catch {
+      value = undefined;
+    }
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`expected the header Sluice-Metadata to be a JSON object, got ${shorten(metadata)}`);
+    parsed = value as Record<string, unknown>;
+  }
+  if (scope !== undefined) parsed = { ...parsed, scope };
+  let number: number | undefined;
+  if (priority !== undefined) {
+    number = Number(priority);
+    if (priority.trim() === "" || !Number.isInteger(number) || Math.abs(number) > MAX_PRIORITY)
+      throw new TypeError(`expected the header Sluice-Priority to be an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}, got ${shorten(priority)}`);
+  }
+  return { ...(parsed !== undefined && { metadata: parsed }), ...(number !== undefined && { priority: number }), ...(traceparent !== undefined && { traceparent }) };
+}
+
+function shorten(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+}
