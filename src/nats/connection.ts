@@ -189,6 +189,8 @@ export class Connection {
   readonly #logger: Logger;
   readonly #listeners = new Map<ConnectionEvent, Set<() => void>>();
   readonly #acks: AckPublisher;
+  /** Called for each request that is under way when the connection is lost. */
+  readonly #requests = new Set<() => void>();
   #maxPayload: number;
   #connected = true;
   #closing: Promise<void> | undefined;
@@ -280,16 +282,22 @@ export class Connection {
   }
 
   /**
-   * Asks and waits for one answer. Rejects with NoResponderError when nobody listens, TimeoutError, NotConnectedError,
-   * PayloadTooLargeError.
+   * Asks and waits for one answer. Rejects with NoResponderError when nobody listens; TimeoutError; NotConnectedError, where it
+   * was not sent or the connection was lost before the answer came; PayloadTooLargeError.
    */
-  async request(subject: string, data: Uint8Array | string, options?: RequestOptions): Promise<Message> {
+  request(subject: string, data: Uint8Array | string, options?: RequestOptions): Promise<Message> {
     const timeoutMs = options?.timeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
-    try {
-      return await this.nats.request(subject, data, { timeout: timeoutMs, ...headersOption(options?.headers) });
-    } catch (error) {
-      throw this.#translate(error, `the request on ${subject}`, data, timeoutMs);
-    }
+    const doing = `the request on ${subject}`;
+    if (!this.#connected) return Promise.reject(new NotConnectedError(`${doing}: not connected to NATS`));
+    return new Promise((resolve, reject) => {
+      // The client would leave it to its timeout.
+      const lost = (): void => reject(new NotConnectedError(`${doing}: the connection to NATS was lost before the answer came`));
+      this.#requests.add(lost);
+      this.nats
+        .request(subject, data, { timeout: timeoutMs, ...headersOption(options?.headers) })
+        .then(resolve, (error: unknown) => reject(this.#translate(error, doing, data, timeoutMs)))
+        .finally(() => this.#requests.delete(lost));
+    });
   }
 
   /** Calls `handler` for every message, in order. What it throws is logged and harms nothing else. */
@@ -362,6 +370,7 @@ export class Connection {
           this.#connected = false;
           downSince = loggedAt = performance.now();
           this.#acks.disconnected();
+          for (const lost of this.#requests) lost();
           if (this.#closing === undefined)
             this.#logger.warn(`lost the connection to NATS at ${this.servers.join(", ")}; reconnecting`);
           this.#emit("disconnected");

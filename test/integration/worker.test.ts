@@ -580,6 +580,7 @@ describe("without the server", () => {
     gate.release("a");
     await waitFor(() => worker.used === 0);
     await server.restart();
+    await waitFor(() => engine.connection.isConnected, { timeoutMs: 20_000 });
     expect(await engine.result("a", 0, 30_000)).toMatchObject({ outcome: "returned", reason: "disconnected" });
     await waitFor(() => worker.lines.find(({ msg }) => msg === "in contact with NATS again"));
     await waitFor(async () =>
