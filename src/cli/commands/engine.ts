@@ -1,0 +1,36 @@
+/** `sluice engine`: an engine node. */
+import { Option, type Command } from "commander";
+import type { Cli } from "../cli.ts";
+import type { LogLevel } from "../environment.ts";
+import { readDurationOption, readInteger, withLogLevel, withTarget } from "../options.ts";
+import type { TargetOptions } from "../target.ts";
+
+export interface EngineCommandOptions extends TargetOptions {
+  readonly partitions?: number;
+  readonly dataDir?: string;
+  readonly name?: string;
+  readonly lease?: number;
+  readonly retention?: number;
+  readonly dashboardPort?: number;
+  readonly logLevel?: LogLevel;
+}
+
+export function addEngineCommand(program: Command, cli: Cli): void {
+  withTarget(program.command("engine").description("run an engine node"))
+    .option("--partitions <count>", "partitions of a new cluster (default: 8); one that exists keeps its own", readInteger(1, 256))
+    .option("--data-dir <folder>", "where its history file is; a cache that may be deleted (default: .sluice)")
+    .option("--name <name>", "what people call it (default: the host's name)")
+    .option("--lease <duration>", "how long after its last sign of life another node may take over (default: 3s)", readDurationOption)
+    .option("--retention <duration>", "how long ended runs stay in the history (default: 7d)", readDurationOption)
+    .addOption(withLogLevel())
+    .addOption(dashboardPort())
+    .action(async (options: EngineCommandOptions) => {
+      const { runEngine } = await import("../run-engine.ts");
+      await runEngine(cli, options);
+    });
+}
+
+/** Taken so that scripts written for the dashboard work; there is none yet, so nothing listens. */
+export function dashboardPort(): Option {
+  return new Option("--dashboard-port <port>").argParser(readInteger(0, 65_535)).hideHelp();
+}

@@ -1,0 +1,54 @@
+/**
+ * The environment variables that the command line knows. The one file of Sluice that reads `process.env` for settings; an
+ * option on the command line always comes first.
+ */
+import { UsageError } from "./cli-error.ts";
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface Environment {
+  /** `SLUICE_NATS_URL`: a NATS server that already runs. */
+  readonly natsUrl: string | undefined;
+  /** `SLUICE_PREFIX`: what all subjects of the cluster begin with. */
+  readonly prefix: string | undefined;
+  /** `SLUICE_LOG_LEVEL` */
+  readonly logLevel: LogLevel | undefined;
+  /** `NO_COLOR` is set to something, or the terminal is a dumb one. */
+  readonly noColor: boolean;
+  /** Everything, for programs that are started. */
+  readonly all: NodeJS.ProcessEnv;
+}
+
+/** @throws UsageError where a variable holds what it cannot */
+export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environment {
+  const text = (name: string): string | undefined => {
+    const value = env[name]?.trim();
+    return value === undefined || value === "" ? undefined : value;
+  };
+  const logLevel = text("SLUICE_LOG_LEVEL");
+  if (logLevel !== undefined && !isLogLevel(logLevel)) {
+    throw new UsageError(`expected SLUICE_LOG_LEVEL to be one of ${LOG_LEVELS.join(", ")}, got ${JSON.stringify(logLevel)}`);
+  }
+  const prefix = text("SLUICE_PREFIX");
+  if (prefix !== undefined && !isPrefix(prefix)) {
+    throw new UsageError(`expected SLUICE_PREFIX to be ${PREFIX_EXPECTED}, got ${JSON.stringify(prefix)}`);
+  }
+  return {
+    natsUrl: text("SLUICE_NATS_URL"),
+    prefix,
+    logLevel,
+    noColor: text("NO_COLOR") !== undefined || env["TERM"] === "dumb",
+    all: env,
+  };
+}
+
+export const PREFIX_EXPECTED = 'letters, digits, "-" and "_"';
+
+export function isPrefix(text: string): boolean {
+  return /^[A-Za-z0-9_-]{1,64}$/.test(text);
+}
+
+export function isLogLevel(text: string): text is LogLevel {
+  return (LOG_LEVELS as readonly string[]).includes(text);
+}

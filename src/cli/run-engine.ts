@@ -1,0 +1,30 @@
+/** What `sluice engine` does: runs an engine node until it is told to stop. */
+import { resolve } from "node:path";
+import type { Cli } from "./cli.ts";
+import type { EngineCommandOptions } from "./commands/engine.ts";
+import { DATA_FOLDER } from "./dev-record.ts";
+import { EngineKeeper } from "./engine-keeper.ts";
+import { exitCodeOf, onStopSignals } from "./signals.ts";
+import { findTarget } from "./target.ts";
+
+export async function runEngine(cli: Cli, options: EngineCommandOptions): Promise<void> {
+  const logger = await cli.logger(options.logLevel, "info");
+  const target = await findTarget(options, cli.env, cli.folder);
+  const engine = new EngineKeeper({
+    servers: target.servers,
+    prefix: target.prefix,
+    dataDir: resolve(cli.folder, options.dataDir ?? DATA_FOLDER),
+    logger,
+    ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.lease === undefined ? {} : { lease: options.lease }),
+    ...(options.retention === undefined ? {} : { retention: options.retention }),
+  });
+  const signals = onStopSignals((signal) => process.exit(exitCodeOf(signal)));
+  try {
+    await Promise.race([signals.first, engine.start().then(() => engine.failed)]);
+  } finally {
+    await engine.stop();
+    signals.dispose();
+  }
+}
