@@ -136,7 +136,23 @@ function filesBelow(folder) {
 async function run(file, args) {
   if (!existsSync(file)) fail(`${relative(ROOT, file)} does not exist`);
   process.argv = [process.execPath, file, ...args];
+  endWithShell();
   await import(pathToFileURL(file).href);
+}
+
+/**
+ * npm runs us in a shell and passes signals on to that shell only, which dies of them without telling us. Whoever ends npm
+ * means us, so the end of the shell counts as SIGTERM. (Ctrl-C in a terminal reaches us directly.)
+ */
+function endWithShell() {
+  if (process.env.npm_lifecycle_event === undefined || process.platform === "win32") return;
+  const shell = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(watch);
+    process.kill(process.pid, "SIGTERM");
+  }, 200);
+  watch.unref();
 }
 
 function readJson(file) {
