@@ -28,7 +28,7 @@ const ALLOWED = {
   ui: ["base", "machines", "protocol", "workflow"],
   dev: ["base", "client", "engine", "history", "nats", "protocol", "server", "worker", "workflow"],
   cli: ["base", "client", "dev", "engine", "history", "nats", "protocol", "server", "testing", "worker", "workflow", "index"],
-  index: ["base", "client", "protocol", "worker", "workflow"],
+  index: ["base", "client", "nats", "protocol", "worker", "workflow"],
 };
 
 /** Packages that only some parts may know. */

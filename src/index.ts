@@ -34,10 +34,37 @@ export {
   isTimeoutError,
   isWorkflowNotFoundError,
 } from "./errors.ts";
+export { Client, connect } from "./client/connect.ts";
+export { PublishManyError } from "./client/publish.ts";
+export { RunHandle } from "./client/run-handle.ts";
+export { startWorker } from "./worker/start-worker.ts";
 export { defineWorkflow, isWorkflow } from "./workflow/define.ts";
 export { Strategy } from "./workflow/spec.ts";
 
+export type { ConnectOptions, GroupId, PublishManyOptions, RunOptions } from "./client/connect.ts";
+export type { Pages } from "./client/pages.ts";
+export type { EventInput, PublishOptions, PublishResult } from "./client/publish.ts";
+export type { ResultOptions } from "./client/run-handle.ts";
 export type { ErrorCode, ErrorData, InputIssue } from "./errors.ts";
+export type { ConnectionOptions, TlsOptions } from "./nats/connection.ts";
+export type {
+  EventView,
+  Explanation,
+  GroupView,
+  Page,
+  RunChange,
+  RunChangeMessage,
+  RunEventView,
+  RunListQuery,
+  RunStatus,
+  RunView,
+  StepStatus,
+  StepView,
+  WorkerView,
+  WorkflowView,
+} from "./protocol/view.ts";
+export type { Worker } from "./worker/start-worker.ts";
+export type { WorkerOptions } from "./worker/options.ts";
 export type { Duration } from "./workflow/duration.ts";
 export type { WorkflowSpec } from "./workflow/spec.ts";
 export type { InputSchema } from "./workflow/standard-schema.ts";
