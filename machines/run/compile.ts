@@ -233,8 +233,18 @@ function region(spec: WorkflowSpec, s: StepSpec) {
     },
   };
 
+  const lost = [
+    { guard: "runEnds", target: to("cancelled"), actions: [act("recordLoss"), act("recordCancel")] },
+    { guard: { type: "maySurviveLoss", params }, target: to("attempt"), reenter: true, actions: [act("recordLoss")] },
+    { target: to("deciding"), actions: [act("recordLoss"), act("recordWorkersLost")] },
+  ];
+
   const executing = {
-    on: { [`step.cancelled.${step}`]: { guard: "stopsExecuting", target: "stopping" } },
+    on: {
+      [`step.cancelled.${step}`]: { guard: "stopsExecuting", target: "stopping" },
+      // Without having been told to, and without a result.
+      [`step.stopped.${step}`]: lost,
+    },
     ...(s.timeoutMs !== undefined && {
       after: {
         [s.timeoutMs]: {
@@ -283,11 +293,7 @@ function region(spec: WorkflowSpec, s: StepSpec) {
         { guard: "runEnds", target: "cancelled", actions: [act("recordReturn"), act("recordCancel")] },
         { target: "attempt", reenter: true, actions: [act("recordReturn")] },
       ],
-      [`step.lost.${step}`]: [
-        { guard: "runEnds", target: "cancelled", actions: [act("recordLoss"), act("recordCancel")] },
-        { guard: { type: "maySurviveLoss", params }, target: "attempt", reenter: true, actions: [act("recordLoss")] },
-        { target: "deciding", actions: [act("recordLoss"), act("recordWorkersLost")] },
-      ],
+      [`step.lost.${step}`]: lost,
     },
     states: { ready, executing, ...(s.timeoutMs !== undefined && { timedOut }), stopping },
   };
