@@ -2,6 +2,7 @@
  * The input of a run, for its handlers and key functions: inline or loaded from where it is stored, then parsed by the
  * workflow's schema. A stored payload is kept for a while, since several steps and keys of one run want it.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { ErrorData, EventRef, PayloadRef } from "../protocol/work.ts";
 import type { Names } from "../nats/subjects.ts";
 import { formatIssues } from "../errors.ts";
@@ -28,6 +29,8 @@ export type ReadMessage = (stream: string, seq: number) => Promise<{ readonly da
 /** Texts of stored payloads that are kept, by number and by characters in all. */
 const MAX_KEPT = 256;
 const MAX_KEPT_CHARACTERS = 8_000_000;
+const READ_ATTEMPTS = 4;
+const RETRY_MS = 250;
 
 export class InputLoader {
   readonly #names: Names;
@@ -36,9 +39,13 @@ export class InputLoader {
   readonly #loading = new Map<string, Promise<string | undefined>>();
   #keptCharacters = 0;
 
-  constructor(names: Names, read: ReadMessage) {
+  readonly #retryMs: number;
+
+  /** `retryMs`: the wait before a failed read is repeated; three times, each longer. */
+  constructor(names: Names, read: ReadMessage, retryMs = RETRY_MS) {
     this.#names = names;
     this.#read = read;
+    this.#retryMs = retryMs;
   }
 
   /** The parsed input; a promise only where it must be fetched or the schema is asynchronous. Never throws and never rejects. */
@@ -100,10 +107,17 @@ export class InputLoader {
   }
 
   async #readText(stream: string, seq: number): Promise<string | undefined> {
-    const message = await this.#read(stream, seq);
-    return message === undefined
-      ? undefined
-      : Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength).toString();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const message = await this.#read(stream, seq);
+        if (message === undefined) return undefined;
+        return Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength).toString();
+      } catch (error) {
+        // What is handed back is handed out again at once: without a wait, a stream that cannot be read would keep both ends busy.
+        if (attempt >= READ_ATTEMPTS) throw error;
+        await delay(this.#retryMs * attempt);
+      }
+    }
   }
 
   #keep(key: string, text: string): void {

@@ -10,7 +10,6 @@ import { isEngineUnavailableError, isNotConnectedError, isTimeoutError, NotConne
 import { callApi } from "../nats/api.ts";
 import { connectNats, type Connection, type Message } from "../nats/connection.ts";
 import { createNames, type Names } from "../nats/subjects.ts";
-import type { WorkMessage } from "../protocol/work.ts";
 import { createStepper, type Step } from "../step/stepper.ts";
 import { version as sluiceVersion } from "../version.ts";
 import { Executor } from "./executor.ts";
@@ -22,6 +21,7 @@ import { ResultOutbox } from "./result-outbox.ts";
 import { ResultWriter } from "./result-json.ts";
 import { StatusReporter } from "./status-reporter.ts";
 import { logUncaught } from "./uncaught.ts";
+import { isWorkMessage } from "./work-message.ts";
 
 /** A worker node that runs. */
 export interface Worker {
@@ -385,11 +385,16 @@ class WorkerNode implements Worker {
   // --- what engines say ---
 
   readonly #onWork = (message: Message): void => {
-    let work: WorkMessage;
+    let work: unknown;
     try {
-      work = message.json<WorkMessage>();
+      work = message.json<unknown>();
     } catch (error) {
       this.#logger.warn({ err: error, subject: message.subject }, "an engine's message is not JSON; ignored");
+      return;
+    }
+    // Before anything is taken: an exception in the middle of a batch would leave slots taken for good.
+    if (!isWorkMessage(work)) {
+      this.#logger.warn({ subject: message.subject }, "an engine's message cannot be understood; ignored");
       return;
     }
     switch (work.type) {
@@ -420,11 +425,6 @@ class WorkerNode implements Worker {
         message.respond('{"ok":true}');
         void this.stop();
         break;
-      default:
-        this.#logger.warn(
-          { type: (work as { readonly type?: unknown }).type },
-          "an engine sent a message of an unknown type; ignored",
-        );
     }
   };
 }

@@ -1,4 +1,5 @@
 /** A worker node against a real nats-server, with an engine played by the test. */
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { StepResult } from "../../src/protocol/work.ts";
@@ -9,6 +10,7 @@ import { createWorker, startWorker, type Worker } from "../../src/worker/start-w
 import { onCleanup } from "../support/cleanup.ts";
 import { assignment, type FakeEngine, recordingLogger, startFakeEngine } from "../support/fake-engine.ts";
 import { startTestServer } from "../support/nats.ts";
+import { startNode } from "../support/process.ts";
 import { waitFor, within } from "../support/wait.ts";
 
 /** Handlers that a test holds and lets go. */
@@ -131,14 +133,14 @@ describe("starting", () => {
     const { logger } = recordingLogger();
     const starting = createWorker({ servers: url, workflows: [echo], logger });
     const started = starting.start();
-    const refused = expect(started).rejects.toMatchObject({ code: "NOT_CONNECTED" });
+    const refused = started.catch((error: unknown) => error);
     await within(10_000, "the worker to stop", Promise.all([starting.stop(), starting.stop()]));
-    await refused;
+    expect(await refused).toMatchObject({ code: "NOT_CONNECTED" });
 
     const unreachable = createWorker({ servers: "nats://127.0.0.1:1", workflows: [echo], logger });
-    const never = expect(unreachable.start()).rejects.toMatchObject({ code: "NOT_CONNECTED" });
+    const never = unreachable.start().catch((error: unknown) => error);
     await within(10_000, "the worker to stop", unreachable.stop());
-    await never;
+    expect(await never).toMatchObject({ code: "NOT_CONNECTED" });
 
     const unstarted = createWorker({ servers: url, workflows: [echo], logger });
     await unstarted.stop();
@@ -376,6 +378,7 @@ describe("executing", () => {
       '{"type":"stop"}',
       '{"type":"keys"}',
       '{"type":"assign","assignments":[null]}',
+      JSON.stringify({ type: "assign", assignments: [assignment({ attemptId: "whole", workflow: "echo", step: "say" }), null] }),
     ]) {
       engine.connection.publish(subject, text);
     }
@@ -558,6 +561,14 @@ describe("without the server", () => {
     expect((await engine.report(worker.id)).attempts).toEqual([]);
   });
 
+  it("can be stopped while the server is away", async () => {
+    const { server, url } = await setup();
+    const worker = await start({ servers: url, workflows: [echo] });
+    await server.kill();
+    await waitFor(() => worker.lines.find(({ msg }) => msg.includes("lost the connection")));
+    await within(5_000, "the worker to stop", worker.stop());
+  });
+
   it("gives up its work when it was cut off for longer than its deadline, hands it back, and works again", async () => {
     const { engine, server, url } = await setup();
     const gate = new Gate();
@@ -589,6 +600,55 @@ describe("without the server", () => {
     await gate.entered("b");
     gate.release("b");
     expect(await engine.result("b")).toMatchObject({ outcome: "succeeded" });
+  });
+});
+
+describe("as a process of its own", () => {
+  const program = fileURLToPath(new URL("../support/worker-program.ts", import.meta.url));
+  const run = async (url: string, options: object) => {
+    const child = startNode(["--import", "tsx", program], {
+      env: { SLUICE_NATS_URL: url, WORKER_OPTIONS: JSON.stringify(options) },
+    });
+    const [, id = ""] = await child.waitForOutput(/worker (\S+)\n/);
+    return { child, id };
+  };
+
+  it("gives up its work after it was frozen, and does nothing with what was sent meanwhile", async () => {
+    const { engine, url } = await setup();
+    const { child, id } = await run(url, { heartbeat: 100, deadline: 500, grace: "60s" });
+    await engine.assign(id, assignment({ attemptId: "held", workflow: "w", step: "hold" }));
+    await child.waitForOutput("holding held");
+    process.kill(child.pid, "SIGSTOP");
+    onCleanup(() => void process.kill(child.pid, "SIGCONT"));
+    // Nobody answers; by the time that the worker reads this, others have the attempt.
+    const stale = engine
+      .assign(id, assignment({ attemptId: "stale", workflow: "w", step: "echo" }))
+      .catch((error: unknown) => error);
+    const last = engine.statuses.length;
+    const silent = Date.now();
+    await waitFor(() => Date.now() - silent > 700);
+    expect(engine.statuses.length).toBeLessThanOrEqual(last + 1);
+    process.kill(child.pid, "SIGCONT");
+    await child.waitForOutput(/aborted held: .*cut off/);
+    expect(await engine.result("held")).toMatchObject({ outcome: "returned", reason: "disconnected" });
+    await child.waitForOutput("in contact with NATS again");
+    expect(await engine.assign(id, assignment({ attemptId: "fresh", workflow: "w", step: "echo" }))).toMatchObject({
+      taken: ["fresh"],
+    });
+    await child.waitForOutput("echoing fresh");
+    expect(child.stdout).not.toContain("echoing stale");
+    expect(await stale).toMatchObject({ code: "REQUEST_TIMED_OUT" });
+  });
+
+  it("ends by itself once it is stopped, with everything handed back and delivered", async () => {
+    const { engine, url } = await setup();
+    const { child, id } = await run(url, { drainTimeout: 100 });
+    await engine.assign(id, assignment({ attemptId: "held", workflow: "w", step: "hold" }));
+    await child.waitForOutput("holding held");
+    const { code } = await child.stop("SIGTERM");
+    expect(code).toBe(0);
+    expect(child.stdout).toMatch(/aborted held: .*stopped\n[^]*ended/);
+    expect(await engine.result("held")).toMatchObject({ outcome: "returned", reason: "shutdown" });
   });
 });
 
