@@ -31,6 +31,7 @@ import { Outbound, payloadJson } from "./outbound.ts";
 import { Partition, type Journal, type ToCreation } from "./partition.ts";
 import { PartitionCore } from "./partition-core.ts";
 import { type Home, Placement } from "./placement.ts";
+import { Rounds } from "./rounds.ts";
 import { Router } from "./router.ts";
 import { type Creation, INLINE_INPUT_CHARS } from "./run.ts";
 import { Workflows } from "./workflows.ts";
@@ -107,7 +108,8 @@ class EngineNode implements Engine {
   #history: HistoryPort | undefined = undefined;
   readonly #subscriptions: Subscription[] = [];
   #ticker: NodeJS.Timeout | undefined = undefined;
-  readonly #newUlid = monotonicFactory();
+  readonly #rounds = new Rounds();
+  readonly #newUlid = monotonicFactory(pooledRandom());
 
   constructor(settings: EngineSettings) {
     this.#settings = settings;
@@ -303,6 +305,7 @@ class EngineNode implements Engine {
       maxPayloadBytes: connection.maxPayload,
       snapshotEvery: this.#settings.snapshotEvery,
       pump: () => dispatcher.pump(),
+      schedule: this.#rounds.schedule,
       onFenced: () => this.#lost("another engine node wrote to the journal"),
     });
     this.#streams[number] = stream;
@@ -555,6 +558,19 @@ class EngineNode implements Engine {
       this.#logger.error({ err: error, what, reason }, "something that cannot be used could not be put aside either");
     }
   }
+}
+
+/** Random numbers from 0 to 1; asking the system for each of the digits of an id costs more than all else about it. */
+function pooledRandom(): () => number {
+  const pool = new Uint8Array(4_096);
+  let next = pool.length;
+  return () => {
+    if (next === pool.length) {
+      crypto.getRandomValues(pool);
+      next = 0;
+    }
+    return (pool[next++] ?? 0) / 256;
+  };
 }
 
 /** Header values are ASCII by custom; others would be garbled by some clients. */

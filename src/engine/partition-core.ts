@@ -106,6 +106,7 @@ export class PartitionCore {
   #order = 0;
   #inboxSeq = 0;
   #now = 0;
+  #nowIso = { ms: Number.NaN, text: "" };
   #replaying = false;
 
   #facts: string[] = [];
@@ -881,11 +882,12 @@ export class PartitionCore {
     let outputs: Readonly<Record<string, unknown>> | undefined;
     if (change === "succeeded" && run.live !== undefined) outputs = this.describe(run)?.outputs;
     const attempt = step === undefined ? undefined : run.live?.attempts.get(step)?.number;
+    if (this.#nowIso.ms !== this.#now) this.#nowIso = { ms: this.#now, text: new Date(this.#now).toISOString() };
     const message: RunChangeMessage = {
       id: run.run,
       workflow: run.workflow.name,
       change,
-      at: new Date(this.#now).toISOString(),
+      at: this.#nowIso.text,
       status,
       ...(reason !== undefined && { reason }),
       ...(step !== undefined && { step }),

@@ -1,0 +1,257 @@
+/**
+ * The benchmark: every part is a process of its own (nats-server, engine, worker, publisher), fresh for each sample. It
+ * measures and asserts nothing. `npm run bench`, with `-- --json` for one JSON object on the last line, `--only <name>` for a
+ * part of it, `--quick` for smaller sizes, `--repeat <n>` for more samples. Writes bench-results.json.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cpus, totalmem, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect as connectNats, type NatsConnection } from "@nats-io/transport-node";
+import { connect } from "sluice";
+import { findNatsServerBinary } from "../../dist/src/dev/nats-server-finder.js";
+import { type NatsServer, startNatsServer } from "../../dist/src/dev/nats-server.js";
+import { Child, type Usage } from "./child.ts";
+
+const { values: flags } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" }, repeat: { type: "string", default: "3" } } });
+const SCALE = flags.quick === true ? Number(process.env["BENCH_SCALE"] ?? 0.1) : 1;
+const REPEAT = flags.quick === true ? 1 : Number(flags.repeat);
+const binary = await findNatsServerBinary({ log: (line: string) => console.error(line) });
+
+interface Row {
+  readonly name: string;
+  readonly unit: string;
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+const rows: Row[] = [];
+
+function record(name: string, unit: string, samples: readonly number[]): void {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const row = { name, unit, median: percentile(sorted, 50), min: sorted[0] ?? 0, max: sorted.at(-1) ?? 0 };
+  rows.push(row);
+  console.error(`${name.padEnd(58)} ${format(row.median).padStart(10)} ${unit.padEnd(8)} (${format(row.min)} to ${format(row.max)})`);
+}
+
+function format(value: number): string {
+  return value >= 100 ? String(Math.round(value)) : value.toPrecision(3);
+}
+
+function percentile(sorted: readonly number[], p: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))] ?? 0;
+}
+
+/** A server and a folder of its own; everything that was started is ended with it. */
+async function withServer(run: (server: NatsServer, folder: string, start: (script: string, ...args: string[]) => Promise<Child>) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
+  const server = await startNatsServer({ binary: binary.path, port: 0, storeDir: join(folder, "nats") });
+  const children: Child[] = [];
+  try {
+    await run(server, folder, async (script, ...args) => {
+      const child = new Child(script, args);
+      children.push(child);
+      await child.ready();
+      return child;
+    });
+  } finally {
+    for (const child of children.reverse()) await child.kill();
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const cpuMs = (before: Usage, after: Usage): number => (after.cpu.user - before.cpu.user + after.cpu.system - before.cpu.system) / 1_000;
+const now = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+/** Counts runs that have ended with success, as anyone could. */
+function countSucceeded(nats: NatsConnection, workflow: string): { reach(count: number): Promise<number>; count(): number } {
+  let count = 0;
+  let target = Infinity;
+  let reached: (at: number) => void = () => undefined;
+  nats.subscribe(`sluice.runs.${workflow}.*.succeeded`, {
+    callback: () => {
+      if (++count >= target) reached(now());
+    },
+  });
+  return {
+    count: () => count,
+    reach: (wanted) => {
+      target = wanted;
+      return count >= wanted ? Promise.resolve(now()) : new Promise((resolve) => (reached = resolve));
+    },
+  };
+}
+
+async function throughput(mode: "single" | "bulk"): Promise<void> {
+  const count = Math.round((mode === "single" ? 50_000 : 100_000) * SCALE);
+  const samples: number[] = [];
+  const engineUs: number[] = [];
+  const workerUs: number[] = [];
+  for (let i = 0; i < REPEAT; i++)
+    await withServer(async (server, folder, start) => {
+      const engine = await start("engine-process.ts", server.url, folder);
+      const worker = await start("worker-process.ts", server.url, "1000");
+      const publisher = await start("publisher-process.ts", server.url);
+      const nats = await connectNats({ servers: server.url });
+      const succeeded = countSucceeded(nats, "keyed");
+      const order = { event: "bench.keyed", keys: 100, mode, inFlight: 256 };
+      publisher.process.send({ ...order, count: 5_000 });
+      await succeeded.reach(5_000);
+      const [engineBefore, workerBefore] = [await engine.usage(), await worker.usage()];
+      const began = now();
+      publisher.process.send({ ...order, count });
+      const ended = await succeeded.reach(5_000 + count);
+      samples.push((count / (ended - began)) * 1_000);
+      engineUs.push((cpuMs(engineBefore, await engine.usage()) / count) * 1_000);
+      workerUs.push((cpuMs(workerBefore, await worker.usage()) / count) * 1_000);
+      await nats.close();
+    });
+  const how = mode === "single" ? "published one by one" : "published in bulk";
+  record(`throughput, 100 keys, ${how}`, "runs/s", samples);
+  record(`  CPU of the engine per run, ${how}`, "µs", engineUs);
+  record(`  CPU of the worker per run, ${how}`, "µs", workerUs);
+}
+
+async function latency(): Promise<void> {
+  const count = Math.round(2_000 * SCALE);
+  const toStart: number[] = [];
+  const toSuccess: number[] = [];
+  await withServer(async (server, folder, start) => {
+    await start("engine-process.ts", server.url, folder);
+    const worker = await start("worker-process.ts", server.url, "1000");
+    const nats = await connectNats({ servers: server.url });
+    const client = await connect({ servers: server.url });
+    let succeeded: () => void = () => undefined;
+    nats.subscribe("sluice.runs.timed.*.succeeded", { callback: () => succeeded() });
+    await nats.flush();
+    const starts: [number, number][] = [];
+    worker.on((message) => {
+      if (message["started"] !== undefined) starts.push(message["started"] as [number, number]);
+    });
+    const one = async (i: number): Promise<number> => {
+      const done = new Promise<void>((resolve) => (succeeded = resolve));
+      const sentAt = now();
+      await client.publish("bench.timed", { key: `k${i % 10}`, sentAt });
+      await done;
+      return now() - sentAt;
+    };
+    for (let i = 0; i < 300; i++) await one(i);
+    starts.length = 0;
+    for (let i = 0; i < count; i++) {
+      toSuccess.push(await one(i));
+      // Idle in between: a burst would measure something else.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    toStart.push(...starts.map(([sentAt, at]) => at - sentAt));
+    await client.close();
+    await nats.close();
+  });
+  for (const [name, samples] of [["handler start", toStart], ["recorded success", toSuccess]] as const) {
+    const sorted = samples.sort((a, b) => a - b);
+    record(`idle latency, publish to ${name}, p50`, "ms", [percentile(sorted, 50)]);
+    record(`idle latency, publish to ${name}, p99`, "ms", [percentile(sorted, 99)]);
+  }
+}
+
+/** Waiting runs in `keys` groups: memory, idle CPU, recovery, and what an admission costs. */
+async function backlog(waiting: number, keys: number): Promise<void> {
+  const workflow = keys === 1 ? "backlog" : "groups";
+  const active = keys === 1 ? 10 : keys;
+  const count = keys === 1 ? waiting + active : keys;
+  const label = keys === 1 ? `${waiting} waiting in one group` : `${keys} groups`;
+  await withServer(async (server, folder, start) => {
+    let engine = await start("engine-process.ts", server.url, folder);
+    // The workflows are registered, and nobody serves them: runs pile up.
+    const registrar = await start("worker-process.ts", server.url, "1");
+    await registrar.stop();
+    const empty = await engine.usage();
+    const publisher = await start("publisher-process.ts", server.url);
+    const client = await connect({ servers: server.url });
+    publisher.process.send({ event: `bench.${workflow}`, count, keys, mode: "bulk", inFlight: 256 });
+    await publisher.next("published");
+    await client.run(workflow, { key: "last" }); // behind all of them
+    const expected = count;
+    for (;;) {
+      if (keys > 1) {
+        const page = await client.groups.list({ limit: workflow, size: 1, cursor: (expected - 1).toString(36) });
+        if (page.items.length > 0) break;
+      } else if ((await client.groups.get(workflow, "k0")).waiting >= waiting) break;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const full = await engine.usage();
+    record(`memory per ${keys === 1 ? "waiting run" : "group with one active run"}, ${label}`, "bytes", [(full.heapUsed + full.external - empty.heapUsed - empty.external) / count]);
+    if (waiting >= 100_000 * SCALE) {
+      const seconds = flags.quick === true ? 3 : 10;
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      const before = await engine.usage();
+      await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+      record(`CPU of the idle engine, ${label}`, "% core", [cpuMs(before, await engine.usage()) / seconds / 10]);
+    }
+    await engine.kill();
+    const began = now();
+    engine = await start("engine-process.ts", server.url, folder);
+    record(`recovery after kill -9 (500 ms of it lease), ${label}`, "ms", [now() - began]);
+
+    const nats = await connectNats({ servers: server.url });
+    const succeeded = countSucceeded(nats, workflow);
+    await nats.flush();
+    const worker = await start("worker-process.ts", server.url, "1000");
+    void worker;
+    const few = Math.min(waiting > 0 ? waiting : count, 1_000);
+    await succeeded.reach(Math.min(100, few));
+    const from = succeeded.count();
+    const cpuBefore = await engine.usage();
+    const startAt = now();
+    const fromNow = succeeded.count();
+    await succeeded.reach(fromNow + Math.min(few - 200 > 0 ? few - 200 : few, count - fromNow));
+    const done = succeeded.count() - fromNow;
+    void from;
+    record(`time per admission, ${label}`, "µs", [((now() - startAt) / done) * 1_000]);
+    record(`CPU of the engine per admission, ${label}`, "µs", [(cpuMs(cpuBefore, await engine.usage()) / done) * 1_000]);
+    await client.close();
+    await nats.close();
+  });
+}
+
+async function bare(): Promise<void> {
+  const count = Math.round(200_000 * SCALE);
+  const samples: number[] = [];
+  for (let i = 0; i < REPEAT; i++)
+    await withServer(async (server, _folder, start) => {
+      const nats = await connectNats({ servers: server.url });
+      const manager = await jetstreamManager(nats);
+      await manager.streams.add({ name: "BARE_EVENTS", subjects: ["sluice.events.>"] });
+      await manager.streams.add({ name: "BARE_RESULTS", subjects: ["bare.results"] });
+      await start("bare-process.ts", "relay", server.url);
+      const worker = await start("bare-process.ts", "worker", server.url);
+      const publisher = await start("publisher-process.ts", server.url);
+      const done = new Promise<number>((resolve) => worker.on(({ handled }) => Number(handled) >= count && resolve(now())));
+      const began = now();
+      publisher.process.send({ event: "bench.keyed", keys: 100, mode: "bulk", inFlight: 256, count });
+      samples.push((count / ((await done) - began)) * 1_000);
+      await nats.close();
+    });
+  record("the same messages without an engine, published in bulk", "events/s", samples);
+}
+
+const parts: Record<string, () => Promise<void>> = {
+  single: () => throughput("single"),
+  bulk: () => throughput("bulk"),
+  latency,
+  backlog: async () => {
+    for (const waiting of [1_000, 10_000, 100_000]) await backlog(Math.round(waiting * SCALE), 1);
+  },
+  groups: () => backlog(0, Math.round(100_000 * SCALE)),
+  bare,
+};
+for (const [name, part] of Object.entries(parts)) if (flags.only === undefined || flags.only.split(",").includes(name)) await part();
+
+const machine = { node: process.version, cpu: cpus()[0]?.model ?? "?", cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), natsServer: binary.version, at: new Date().toISOString() };
+await writeFile("bench-results.json", `${JSON.stringify({ machine, rows }, null, 2)}\n`);
+console.log(`| measured | median | unit | range |\n|---|---:|---|---|`);
+for (const { name, median, unit, min, max } of rows) console.log(`| ${name.trim()} | ${format(median)} | ${unit} | ${min === max ? "" : `${format(min)} to ${format(max)}`} |`);
+console.log(`\n${machine.cores} cores, ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}, nats-server ${machine.natsServer}, ${machine.at}`);
+if (flags.json === true) console.log(JSON.stringify({ machine, rows }));
+process.exit(0);
