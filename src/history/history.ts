@@ -1,0 +1,381 @@
+/**
+ * The history: a projection of the partitions' journals into one SQL file, for lists, finished runs and what happened to a
+ * run. It is a cache: without its file it begins anew from what the journals and snapshots still have.
+ *
+ * The work is done in a thread of its own; here is what the engine holds of it. Batches are posted after their journal
+ * append (`apply`), in the order of each journal and with none left out: a batch that is not taken (too much is queued, or
+ * the file cannot be written) leaves a gap, and everything above the gap is refused too, until it has been read again from
+ * the journal. `HistoryFeed` (feed.ts) does that.
+ *
+ * Modes:
+ * - `stopped`: before `start` and after `stop`. Reads are refused, batches are not taken.
+ * - `opening`: the file is being opened. → `open`, `failed`.
+ * - `open`: batches are taken, reads are answered. → `failed` when the file cannot be written (disk full, folder gone) or
+ *   the thread ends; what was not committed is then missing here and is to be fed again.
+ * - `failed`: reads are refused with the reason; every `retryMs` it is tried again. → `opening`.
+ */
+import type { Logger } from "pino";
+import { HistoryError } from "./history-error.ts";
+import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, WorkerOptions } from "./messages.ts";
+import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
+import type { WorkflowSpec } from "../workflow/spec.ts";
+import type { RunRow } from "./run-fold.ts";
+import type { Stay } from "./stored-facts.ts";
+import { startThread, type Thread } from "./thread.ts";
+
+export type HistoryMode = "stopped" | "opening" | "open" | "failed";
+
+export interface HistoryOptions {
+  /** Path of the file, in a folder of this engine node; it is created. `:memory:` keeps everything in memory. */
+  readonly file: string;
+  readonly logger: Logger;
+  /** Whose journals these are: a file of another cluster is not used, since its positions mean nothing here. Default "". */
+  readonly cluster?: string;
+  /** Stream whose messages are the inputs of runs that events started (`names.eventsStream`). */
+  readonly eventsStream: string;
+  readonly retention: {
+    /** Finished runs stay this long. Longer: a larger file. */
+    readonly maxAgeMs: number;
+    /** So many runs stay; above that, those that finished first go. Open runs always stay. */
+    readonly maxRuns: number;
+  };
+  /** Default: the system's clock. */
+  readonly now?: () => number;
+  /** Characters of journal text that may wait for the thread. Default 32 Mi. More: longer bursts without reading again, more memory. */
+  readonly maxQueuedChars?: number;
+  /** Time between news and its transaction. Default 250 ms. Reads don't wait for it. Longer: fewer writes per run. */
+  readonly commitMs?: number;
+  /** Time between commits and their fsync. Default 5 s. Longer: less I/O, journals are kept longer. */
+  readonly checkpointMs?: number;
+  /** Time until a file that failed is tried again. Default 5 s. */
+  readonly retryMs?: number;
+  /** Time between two looks for runs that are to go. Default 10 s. */
+  readonly retainEveryMs?: number;
+  /** How long a read waits for its answer. Default 10 s. */
+  readonly requestTimeoutMs?: number;
+  /** Called when the file is open, each time: what comes after `taken` is to be fed (again). */
+  readonly onOpen?: () => void;
+}
+
+export interface ReadOptions {
+  /** Answer only once the projection has come to this place of a journal: the answer knows everything up to there. */
+  readonly after?: JournalPosition;
+}
+
+const DEFAULTS = {
+  cluster: "",
+  now: Date.now,
+  maxQueuedChars: 32 * 1024 * 1024,
+  commitMs: 250,
+  checkpointMs: 5_000,
+  retryMs: 5_000,
+  retainEveryMs: 10_000,
+  requestTimeoutMs: 10_000,
+  onOpen: (): void => undefined,
+};
+/** A transaction of so much news takes some 50 ms. */
+const COMMIT_CHARS = 4 * 1024 * 1024;
+
+interface Waiting {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: HistoryError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class History {
+  readonly #options: HistoryOptions & typeof DEFAULTS;
+  readonly #logger: Logger;
+  #mode: HistoryMode = "stopped";
+  #why = "it was not started";
+  #thread: Thread | undefined;
+  #opened: { readonly promise: Promise<void>; readonly resolve: () => void } = settled();
+  #retry: NodeJS.Timeout | undefined;
+  #retain: NodeJS.Timeout | undefined;
+  readonly #specs = new Map<string, WorkflowSpec>();
+  readonly #taken = new Map<number, number>();
+  readonly #committed = new Map<number, number>();
+  readonly #synced = new Map<number, number>();
+  readonly #waiting = new Map<number, Waiting>();
+  #requests = 0;
+  #queuedChars = 0;
+  #rooms: (() => void)[] = [];
+
+  constructor(options: HistoryOptions) {
+    this.#options = { ...DEFAULTS, ...options };
+    this.#logger = options.logger;
+  }
+
+  get mode(): HistoryMode {
+    return this.#mode;
+  }
+
+  /** Resolves when the file is open, or has failed to open: then it goes on trying, and the log says why. */
+  async start(): Promise<void> {
+    if (this.#mode === "stopped") this.#open();
+    await this.#opened.promise;
+  }
+
+  /** Writes what was taken, syncs and closes the file, ends the thread. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#retry);
+    clearInterval(this.#retain);
+    const thread = this.#thread;
+    this.#thread = undefined;
+    this.#setMode("stopped", "it was stopped");
+    await thread?.close();
+  }
+
+  /** Tells a definition: before any batch with runs of it. Kept in the file. */
+  define(spec: WorkflowSpec): void {
+    const id = `${spec.name} ${spec.version}`;
+    if (this.#specs.has(id)) return;
+    this.#specs.set(id, spec);
+    this.#thread?.post({ type: "define", spec });
+  }
+
+  /**
+   * Takes the batch that the journal of `partition` has at `seq`, as its JSON text; `previous` is the sequence of the batch
+   * before it in that journal (0: none). True: everything up to `seq` is here, now or before. False: it was not taken, and
+   * nothing after it will be until it was (see `position`, `room`, and HistoryFeed).
+   */
+  apply(partition: number, seq: number, previous: number, text: string): boolean {
+    if (this.#mode !== "open" || this.#thread === undefined) return false;
+    const taken = this.#taken.get(partition) ?? 0;
+    if (seq <= taken) return true;
+    if (previous > taken || this.#queuedChars > this.#options.maxQueuedChars) return false;
+    this.#queuedChars += text.length;
+    this.#taken.set(partition, seq);
+    this.#thread.post({ type: "batch", partition, seq, text });
+    return true;
+  }
+
+  /**
+   * Tells the open runs of a snapshot, for a history that may lack what the journal no longer has. The lines are those of the
+   * snapshot, the head may be among them; `seq` is the journal sequence that it includes. Not above the partition's position
+   * it changes nothing. Afterwards the journal is to be fed from `taken` on, as always: what it still has from before the
+   * snapshot tells of the other runs. Rejects with HISTORY_UNAVAILABLE.
+   */
+  async applySnapshot(partition: number, seq: number, lines: readonly string[]): Promise<void> {
+    if (seq <= this.taken(partition)) return;
+    await this.#request({ name: "snapshot", args: { partition, seq, lines } }, undefined, 10 * this.#options.requestTimeoutMs);
+  }
+
+  /** Up to here the journal of the partition was taken: the next batch is the one after it. 0: nothing. */
+  taken(partition: number): number {
+    return this.#taken.get(partition) ?? 0;
+  }
+
+  /** Up to here it is committed to the file. */
+  position(partition: number): number {
+    return this.#committed.get(partition) ?? 0;
+  }
+
+  /** Up to here it survives a power cut: the journal may be purged up to here, as far as the history is concerned. */
+  syncedPosition(partition: number): number {
+    return this.#synced.get(partition) ?? 0;
+  }
+
+  /** Resolves when it is worth calling `apply` again: at once in mode `open` with room in the queue. Also when it is stopped. */
+  async room(): Promise<void> {
+    while (this.#mode !== "stopped" && (this.#mode !== "open" || this.#queuedChars > this.#options.maxQueuedChars / 2))
+      await new Promise<void>((resolve) => this.#rooms.push(resolve));
+  }
+
+  /** Rejects with HISTORY_UNAVAILABLE or HISTORY_BEHIND, like all reads. */
+  run(id: string, options?: ReadOptions): Promise<RunRow | undefined> {
+    return this.#request({ name: "run", args: { id } }, options);
+  }
+
+  /**
+   * Newest first by `createdAt` (ids decide between equals); `since` is included, `until` is not. Pages don't shift when
+   * runs come in: `next` is the place after the last item. Rejects with QUERY_INVALID too.
+   */
+  list(query: RunListQuery, options?: ReadOptions): Promise<Page<RunRow>> {
+    return this.#request({ name: "list", args: query }, options);
+  }
+
+  /** What happened to a run, oldest first; undefined for an unknown one. */
+  events(id: string, options?: ReadOptions): Promise<readonly RunEventView[] | undefined> {
+    return this.#request({ name: "events", args: { id } }, options);
+  }
+
+  /** The recorded facts of a run, by partition, in the order of its life: what its machine can be rebuilt from. */
+  stays(id: string, options?: ReadOptions): Promise<readonly Stay[] | undefined> {
+    return this.#request({ name: "stays", args: { id } }, options);
+  }
+
+  /** Ids of the runs that events started, by the events' sequences. Every sequence asked for is in the answer. */
+  runsOfEvents(seqs: readonly number[], options?: ReadOptions): Promise<ReadonlyMap<number, readonly string[]>> {
+    return this.#request({ name: "runsOfEvents", args: { seqs } }, options);
+  }
+
+  /** Writes and syncs everything that was taken. */
+  async flush(): Promise<void> {
+    await this.#request({ name: "flush", args: {} });
+  }
+
+  /** Takes out what retention does not keep; done by itself every `retainEveryMs`. Resolves with the number of runs. */
+  retain(): Promise<number> {
+    const { now, retention, requestTimeoutMs } = this.#options;
+    return this.#request(
+      { name: "retain", args: { cutoffMs: now() - retention.maxAgeMs, maxRuns: retention.maxRuns } },
+      undefined,
+      10 * requestTimeoutMs,
+    );
+  }
+
+  #request<Name extends RequestName>(
+    request: AnyRequest & { readonly name: Name },
+    options?: ReadOptions,
+    timeoutMs = this.#options.requestTimeoutMs,
+  ): Promise<Requests[Name]["reply"]> {
+    const thread = this.#thread;
+    if (this.#mode !== "open" || thread === undefined) return Promise.reject(this.#unavailable());
+    const id = ++this.#requests;
+    return new Promise<Requests[Name]["reply"]>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        thread.post({ type: "forget", id });
+        const place =
+          options?.after === undefined ? "" : `, position ${options.after.seq} of partition ${options.after.partition}`;
+        reject(
+          new HistoryError("HISTORY_BEHIND", `the history has not answered within ${timeoutMs} ms (${request.name}${place})`),
+        );
+      }, timeoutMs);
+      timer.unref();
+      this.#waiting.set(id, { resolve, reject, timer });
+      thread.post({ type: "request", id, request, ...(options?.after !== undefined && { after: options.after }) });
+    });
+  }
+
+  #open(): void {
+    this.#opened = settlable();
+    this.#setMode("opening", "it is being opened");
+    const { file, cluster, eventsStream, commitMs, checkpointMs } = this.#options;
+    if (this.#thread === undefined) {
+      this.#queuedChars = 0;
+      const options: WorkerOptions = { file, cluster, eventsStream, commitMs, checkpointMs, commitChars: COMMIT_CHARS };
+      const thread = startThread(
+        options,
+        (message) => {
+          if (this.#thread === thread) this.#receive(message);
+        },
+        (error) => {
+          if (this.#thread !== thread) return;
+          this.#thread = undefined;
+          this.#failed(`its thread has ended: ${error.message}`);
+        },
+      );
+      this.#thread = thread;
+    }
+    this.#thread.post({ type: "open" });
+    for (const spec of this.#specs.values()) this.#thread.post({ type: "define", spec });
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case "opened": {
+        if (message.discarded !== undefined)
+          this.#logger.warn(
+            { file: this.#options.file },
+            `the history begins anew: its file could not be used, ${message.discarded}`,
+          );
+        for (const positions of [this.#taken, this.#committed, this.#synced]) replace(positions, message.positions);
+        this.#setMode("open", "");
+        this.#retain = setInterval(() => void this.retain().catch(() => undefined), this.#options.retainEveryMs);
+        this.#retain.unref();
+        this.#options.onOpen();
+        return;
+      }
+      case "failed":
+        return this.#failed(message.message);
+      case "taken":
+        this.#queuedChars -= message.chars;
+        if (this.#queuedChars <= this.#options.maxQueuedChars / 2) this.#wake();
+        return;
+      case "committed":
+        for (const [partition, seq] of message.positions) this.#committed.set(partition, seq);
+        return;
+      case "synced":
+        for (const [partition, seq] of message.positions) this.#synced.set(partition, seq);
+        return;
+      case "reply":
+        this.#settle(message.id)?.resolve(message.value as never);
+        return;
+      case "refusal":
+        this.#settle(message.id)?.reject(new HistoryError(message.code, message.message));
+        return;
+      case "warning":
+        this.#logger.warn(message.fields, message.message);
+        return;
+      case "closed":
+        return;
+    }
+  }
+
+  #failed(why: string): void {
+    const { file, retryMs } = this.#options;
+    if (this.#mode === "failed" || this.#mode === "stopped") return;
+    // Once per cause: it is tried again for as long as it takes.
+    if (why !== this.#why)
+      this.#logger.error(
+        { file },
+        `the history cannot be written, lists of runs are not available (tried again every ${retryMs / 1_000} s): ${why}`,
+      );
+    this.#setMode("failed", why);
+    this.#retry = setTimeout(() => this.#open(), retryMs);
+  }
+
+  #setMode(mode: HistoryMode, why: string): void {
+    const before = this.#mode;
+    this.#mode = mode;
+    if (mode !== "opening") {
+      this.#why = why;
+      this.#opened.resolve();
+    }
+    clearInterval(this.#retain);
+    if (mode === "open" && before === "opening") this.#logger.debug({ file: this.#options.file }, "the history is open");
+    if (mode === "failed" || mode === "stopped") {
+      for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(this.#unavailable());
+    }
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of this.#rooms.splice(0)) wake();
+  }
+
+  #settle(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    clearTimeout(waiting?.timer);
+    return waiting;
+  }
+
+  #unavailable(): HistoryError {
+    const why = this.#mode === "opening" ? "it is being opened" : this.#why;
+    return new HistoryError("HISTORY_UNAVAILABLE", `the history of runs is not available: ${why}`);
+  }
+}
+
+/** Call `start`, and `stop` in the end. */
+export function createHistory(options: HistoryOptions): History {
+  return new History(options);
+}
+
+function settlable(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+function settled(): { promise: Promise<void>; resolve: () => void } {
+  return { promise: Promise.resolve(), resolve: () => undefined };
+}
+
+function replace(map: Map<number, number>, by: ReadonlyMap<number, number>): void {
+  map.clear();
+  for (const [key, value] of by) map.set(key, value);
+}

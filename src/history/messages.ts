@@ -1,0 +1,66 @@
+/**
+ * What the service and its worker thread say to each other. Messages of one direction arrive in their order, so a request
+ * is answered with everything that was posted before it.
+ */
+import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
+import type { WorkflowSpec } from "../workflow/spec.ts";
+import type { HistoryErrorCode } from "./history-error.ts";
+import type { RunRow } from "./run-fold.ts";
+import type { Stay } from "./stored-facts.ts";
+
+export interface WorkerOptions {
+  readonly file: string;
+  readonly cluster: string;
+  readonly eventsStream: string;
+  /** News is written at the latest after this time … */
+  readonly commitMs: number;
+  /** … or when there is this much of it. */
+  readonly commitChars: number;
+  /** How long commits may stay unsynced. */
+  readonly checkpointMs: number;
+}
+
+/** A place in the journal of a partition. */
+export interface JournalPosition {
+  readonly partition: number;
+  readonly seq: number;
+}
+
+/** Reads, and what is done on request. */
+export interface Requests {
+  run: { args: { readonly id: string }; reply: RunRow | undefined };
+  list: { args: RunListQuery; reply: Page<RunRow> };
+  events: { args: { readonly id: string }; reply: readonly RunEventView[] | undefined };
+  stays: { args: { readonly id: string }; reply: readonly Stay[] | undefined };
+  runsOfEvents: { args: { readonly seqs: readonly number[] }; reply: ReadonlyMap<number, readonly string[]> };
+  /** Writes everything and syncs the file. */
+  flush: { args: Record<string, never>; reply: undefined };
+  /** Takes out what is too old or too much, in portions. Answers with the number of runs. */
+  retain: { args: { readonly cutoffMs: number; readonly maxRuns: number }; reply: number };
+  snapshot: { args: JournalPosition & { readonly lines: readonly string[] }; reply: undefined };
+}
+export type RequestName = keyof Requests;
+export type AnyRequest = { [Name in RequestName]: { readonly name: Name; readonly args: Requests[Name]["args"] } }[RequestName];
+
+export type ToWorker =
+  /** Open the file (again), and forget all that is not in it. */
+  | { readonly type: "open" }
+  | { readonly type: "define"; readonly spec: WorkflowSpec }
+  | { readonly type: "batch"; readonly partition: number; readonly seq: number; readonly text: string }
+  | { readonly type: "request"; readonly id: number; readonly request: AnyRequest; readonly after?: JournalPosition }
+  /** Nobody waits for the answer any more. */
+  | { readonly type: "forget"; readonly id: number }
+  | { readonly type: "close" };
+
+export type FromWorker =
+  | { readonly type: "opened"; readonly positions: ReadonlyMap<number, number>; readonly discarded?: string }
+  /** The file is closed until the next `open`; everything posted before that is lost and to be posted again. */
+  | { readonly type: "failed"; readonly message: string }
+  /** So much of what was posted is no longer queued. */
+  | { readonly type: "taken"; readonly chars: number }
+  | { readonly type: "committed"; readonly positions: ReadonlyMap<number, number> }
+  | { readonly type: "synced"; readonly positions: ReadonlyMap<number, number> }
+  | { readonly type: "reply"; readonly id: number; readonly value: Requests[RequestName]["reply"] }
+  | { readonly type: "refusal"; readonly id: number; readonly code: HistoryErrorCode; readonly message: string }
+  | { readonly type: "warning"; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
+  | { readonly type: "closed" };

@@ -1,0 +1,116 @@
+/**
+ * The history as an engine node has it: the file in its data folder, fed with the journals of all partitions.
+ */
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { createNames, DEFAULT_PREFIX } from "../nats/subjects.ts";
+import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
+import type { WorkflowSpec } from "../workflow/spec.ts";
+import { HistoryFeed, type ReadJournal } from "./feed.ts";
+import { createHistory, type History, type HistoryOptions } from "./history.ts";
+import type { JournalPosition } from "./messages.ts";
+import type { RunRow } from "./run-fold.ts";
+
+export interface OpenHistoryOptions {
+  /** Folder of the file: `history.db`, or `history.<prefix>.db` for a prefix of one's own. */
+  readonly dataDir: string;
+  readonly prefix: string;
+  /** How long runs that have ended are kept. */
+  readonly retentionMs: number;
+  readonly logger: Logger;
+  /** How many runs are kept. Default 500,000 (about 1 GB with small payloads). */
+  readonly maxRuns?: number;
+  /** Anything that tells this cluster's journals from others, for example when its streams were created. */
+  readonly cluster?: string;
+  /** Where batches that were not taken are read again. Without it they are missing until the next start. */
+  readonly readJournal?: ReadJournal;
+}
+
+const MAX_RUNS = 500_000;
+
+/** Resolves when the file is open, or could not be opened: then it is tried again, and meanwhile reads are refused. */
+export async function openHistory(options: OpenHistoryOptions): Promise<NodeHistory> {
+  const history = new NodeHistory(options);
+  await history.start();
+  return history;
+}
+
+export class NodeHistory {
+  readonly service: History;
+  readonly #logger: Logger;
+  readonly #readJournal: ReadJournal | undefined;
+  readonly #feeds = new Map<number, HistoryFeed>();
+
+  constructor({ dataDir, prefix, retentionMs, logger, maxRuns = MAX_RUNS, cluster, readJournal }: OpenHistoryOptions) {
+    this.#logger = logger.child({ component: "history" });
+    this.#readJournal = readJournal;
+    const settings: HistoryOptions = {
+      file: join(dataDir, prefix === DEFAULT_PREFIX ? "history.db" : `history.${prefix}.db`),
+      logger: this.#logger,
+      eventsStream: createNames(prefix).eventsStream,
+      retention: { maxAgeMs: retentionMs, maxRuns },
+      ...(cluster !== undefined && { cluster }),
+      onOpen: () => {
+        for (const feed of this.#feeds.values()) feed.check();
+      },
+    };
+    this.service = createHistory(settings);
+  }
+
+  async start(): Promise<void> {
+    await this.service.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.service.stop();
+  }
+
+  define(spec: WorkflowSpec): void {
+    this.service.define(spec);
+  }
+
+  /** Up to here the journal may go, as far as the history is concerned, and from here on it is to be fed after a start. */
+  position(partition: number): number {
+    return this.service.syncedPosition(partition);
+  }
+
+  /** Every message of the journal, in order, beginning after `position`. False: not now, it will be read again. */
+  apply(partition: number, seq: number, text: string): boolean {
+    let feed = this.#feeds.get(partition);
+    if (feed === undefined) {
+      feed = new HistoryFeed({ history: this.service, partition, logger: this.#logger, readJournal: this.#readJournal });
+      this.#feeds.set(partition, feed);
+    }
+    return feed.offer(seq, text);
+  }
+
+  /** Before the journal's messages after `position`, where the newest snapshot lies above that. */
+  applySnapshot(partition: number, journalSeq: number, lines: readonly string[]): void {
+    this.service.applySnapshot(partition, journalSeq, lines).catch((error: unknown) => {
+      this.#logger.warn({ err: error, partition }, "the history could not take a snapshot: it may lack runs that are open");
+    });
+  }
+
+  run(id: string, after?: JournalPosition): Promise<RunRow | undefined> {
+    return this.service.run(id, readOptions(after));
+  }
+
+  /** Inputs that are not in the history itself are undefined. */
+  async list(query: RunListQuery): Promise<Page<RunView>> {
+    const page = await this.service.list(query);
+    return { ...page, items: page.items.map(({ view }) => view) };
+  }
+
+  /** Empty for a run that it does not know. */
+  async events(id: string, after?: JournalPosition): Promise<RunEventView[]> {
+    return [...((await this.service.events(id, readOptions(after))) ?? [])];
+  }
+
+  runsOfEvents(seqs: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>> {
+    return this.service.runsOfEvents(seqs);
+  }
+}
+
+function readOptions(after: JournalPosition | undefined): { readonly after?: JournalPosition } {
+  return after === undefined ? {} : { after };
+}

@@ -1,0 +1,293 @@
+/**
+ * The projection as it runs in the worker thread: takes messages in their order, gathers the news of runs, writes it in
+ * few large transactions, and answers reads from the file after writing what is gathered. Knows no threads: messages go out
+ * through `post`.
+ *
+ * Modes: `closed` (before `open`, after a failure, after `close`: batches are dropped, reads are refused) and `open`. A
+ * failure of the file closes it and loses what was gathered; the service opens it again and posts anew from the positions
+ * that the file has.
+ */
+import { isCorrupt, openDatabase } from "./database.ts";
+import { HistoryError } from "./history-error.ts";
+import { decodeBatch, type SnapshotLine } from "./journal.ts";
+import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, ToWorker, WorkerOptions } from "./messages.ts";
+import { PendingRuns } from "./pending-runs.ts";
+import { Queries } from "./queries.ts";
+import { Store } from "./store.ts";
+
+/** Runs deleted in one transaction: some milliseconds. */
+const RETAIN_PORTION = 200;
+
+type Waiting = Extract<ToWorker, { readonly type: "request" }>;
+
+export class Projector {
+  readonly #options: WorkerOptions;
+  readonly #post: (message: FromWorker) => void;
+  readonly #inbox: ToWorker[] = [];
+  #scheduled = false;
+
+  #store: Store | undefined;
+  #queries: Queries | undefined;
+  readonly #pending = new PendingRuns();
+  #pendingChars = 0;
+  /** How far the journals have been read, beyond what is committed. */
+  readonly #read = new Map<number, number>();
+  #commitTimer: NodeJS.Timeout | undefined;
+  #checkpointTimer: NodeJS.Timeout | undefined;
+  /** Snapshots whose position the reading of the journal has not reached, with the runs that they know. */
+  readonly #snapshots = new Map<number, { readonly seq: number; readonly runs: ReadonlySet<string> }>();
+  /** Requests that wait for a position. */
+  readonly #waiting = new Map<number, Waiting>();
+  #retaining: { cutoffMs: number; maxRuns: number; deleted: number; ids: number[] } | undefined;
+  #corrupt: string | undefined;
+
+  constructor(options: WorkerOptions, post: (message: FromWorker) => void) {
+    this.#options = options;
+    this.#post = post;
+  }
+
+  /** Messages that have arrived together are dealt with together. */
+  receive(message: ToWorker): void {
+    this.#inbox.push(message);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#drain());
+  }
+
+  #drain(): void {
+    this.#scheduled = false;
+    let taken = 0;
+    for (const message of this.#inbox.splice(0)) {
+      if (message.type === "batch") taken += message.text.length;
+      this.#guard(() => this.#handle(message));
+    }
+    if (taken > 0) this.#post({ type: "taken", chars: taken });
+    for (const request of this.#waiting.values()) if (this.#reached(request.after)) this.#guard(() => this.#answer(request));
+  }
+
+  #handle(message: ToWorker): void {
+    switch (message.type) {
+      case "open":
+        return this.#open();
+      case "define":
+        return this.#store?.define(message.spec);
+      case "batch":
+        return this.#batch(message.partition, message.seq, message.text);
+      case "request":
+        if (this.#reached(message.after)) return this.#answer(message);
+        this.#waiting.set(message.id, message);
+        return;
+      case "forget":
+        this.#waiting.delete(message.id);
+        return;
+      case "close":
+        this.#commit();
+        this.#sync();
+        this.#close("the history was stopped");
+        this.#post({ type: "closed" });
+    }
+  }
+
+  #open(): void {
+    this.#close("the history is opened again");
+    const { sql, discarded } = openDatabase(this.#options, this.#corrupt);
+    this.#corrupt = undefined;
+    this.#store = new Store(sql);
+    this.#queries = new Queries(sql, this.#store.specs, this.#options.eventsStream);
+    for (const [partition, seq] of this.#store.positions) this.#read.set(partition, seq);
+    this.#post({ type: "opened", positions: new Map(this.#store.positions), ...(discarded !== undefined && { discarded }) });
+  }
+
+  #batch(partition: number, seq: number, text: string): void {
+    if (this.#store === undefined || seq <= (this.#read.get(partition) ?? 0)) return;
+    const snapshot = this.#snapshots.get(partition);
+    if (snapshot !== undefined && seq > snapshot.seq) this.#endSnapshot(this.#store, partition);
+    const known = seq <= (snapshot?.seq ?? 0) ? snapshot?.runs : undefined;
+    try {
+      for (const fact of decodeBatch(text).f)
+        if (known === undefined || !("run" in fact && known.has(fact.run))) this.#pending.add(partition, fact);
+    } catch (error) {
+      this.#post({
+        type: "warning",
+        message: "left a journal message out of the history: it cannot be read",
+        fields: { partition, seq, error: String(error) },
+      });
+    }
+    this.#read.set(partition, seq);
+    if (seq === snapshot?.seq) this.#endSnapshot(this.#store, partition);
+    this.#pendingChars += text.length;
+    if (this.#pendingChars >= this.#options.commitChars) this.#commit();
+    else this.#commitTimer ??= setTimeout(() => this.#guard(() => this.#commit()), this.#options.commitMs);
+  }
+
+  #commit(): void {
+    const store = this.#store;
+    clearTimeout(this.#commitTimer);
+    this.#commitTimer = undefined;
+    if (store === undefined) return;
+    const positions = new Map<number, number>();
+    for (const [partition, seq] of this.#read) if (seq !== store.positions.get(partition)) positions.set(partition, seq);
+    if (positions.size === 0) return;
+    store.commit(this.#pending, positions);
+    this.#pending.clear();
+    this.#pendingChars = 0;
+    this.#checkpointTimer ??= setTimeout(() => this.#guard(() => this.#sync()), this.#options.checkpointMs);
+    this.#post({ type: "committed", positions });
+    if (store.unknown > 0) {
+      this.#post({
+        type: "warning",
+        message: "left facts out of the history: it does not know their runs",
+        fields: { runs: store.unknown },
+      });
+      store.unknown = 0;
+    }
+  }
+
+  #sync(): void {
+    clearTimeout(this.#checkpointTimer);
+    this.#checkpointTimer = undefined;
+    if (this.#store === undefined) return;
+    this.#store.checkpoint();
+    this.#post({ type: "synced", positions: new Map(this.#store.positions) });
+  }
+
+  #reached(after: JournalPosition | undefined): boolean {
+    return this.#store === undefined || after === undefined || (this.#read.get(after.partition) ?? 0) >= after.seq;
+  }
+
+  #answer({ id, request }: Waiting): void {
+    this.#waiting.delete(id);
+    try {
+      if (this.#store === undefined || this.#queries === undefined)
+        throw new HistoryError("HISTORY_UNAVAILABLE", "the history is not open");
+      this.#commit();
+      if (request.name === "retain") return this.#retain(id, request.args);
+      this.#post({ type: "reply", id, value: this.#carryOut(request, this.#store, this.#queries) });
+    } catch (error) {
+      const code = error instanceof HistoryError ? error.code : "HISTORY_UNAVAILABLE";
+      this.#post({ type: "refusal", id, code, message: messageOf(error) });
+      if (isOfFile(error)) throw error;
+    }
+  }
+
+  #carryOut(
+    request: Exclude<AnyRequest, { readonly name: "retain" }>,
+    store: Store,
+    queries: Queries,
+  ): Requests[RequestName]["reply"] {
+    switch (request.name) {
+      case "run":
+        return queries.run(request.args.id);
+      case "list":
+        return queries.list(request.args);
+      case "events":
+        return queries.events(request.args.id);
+      case "stays":
+        return queries.stays(request.args.id);
+      case "runsOfEvents":
+        return queries.runsOfEvents(request.args.seqs);
+      case "flush":
+        return this.#sync() ?? undefined;
+      case "snapshot":
+        return this.#snapshot(store, request.args) ?? undefined;
+    }
+  }
+
+  #snapshot(store: Store, { partition, seq, lines }: Requests["snapshot"]["args"]): void {
+    if (seq <= (this.#read.get(partition) ?? 0)) return;
+    const runs = new PendingRuns();
+    for (const text of lines) {
+      const line = JSON.parse(text) as SnapshotLine;
+      if (line.s !== "run") continue;
+      const { created, events, moved, admittedAt } = line;
+      const { run, at, keys = [] } = created;
+      runs.add(partition, { ...created });
+      if (admittedAt !== undefined && created.phase !== "active") runs.add(partition, { k: "admitted", at: admittedAt, run });
+      for (const event of events ?? []) runs.add(partition, { k: "event", at: event.at, run, ev: event.ev });
+      if (moved !== undefined) runs.add(partition, { k: "moved", at, run, to: moved.to, n: moved.n, keys });
+    }
+    store.commitSnapshot(partition, runs);
+    this.#snapshots.set(partition, { seq, runs: new Set([...runs.values()].map((run) => run.id)) });
+  }
+
+  /** The journal was read up to the snapshot: it tells nothing more of how runs ended before. */
+  #endSnapshot(store: Store, partition: number): void {
+    const snapshot = this.#snapshots.get(partition);
+    if (snapshot === undefined) return;
+    this.#commit();
+    this.#snapshots.delete(partition);
+    const runs = store.dropEnded(partition, snapshot.runs);
+    if (runs > 0)
+      this.#post({
+        type: "warning",
+        message: "took runs out of the history: the part of the journal with their end is gone",
+        fields: { partition, runs },
+      });
+  }
+
+  #retain(id: number, { cutoffMs, maxRuns }: Requests["retain"]["args"]): void {
+    if (this.#retaining !== undefined) {
+      Object.assign(this.#retaining, { cutoffMs, maxRuns });
+      this.#retaining.ids.push(id);
+      return;
+    }
+    this.#retaining = { cutoffMs, maxRuns, deleted: 0, ids: [id] };
+    this.#retainPortion();
+  }
+
+  /** Between portions, whatever has come in is dealt with. */
+  #retainPortion(): void {
+    const retaining = this.#retaining;
+    if (retaining === undefined || this.#store === undefined) return;
+    const deleted = this.#store.deleteFinished(retaining.cutoffMs, retaining.maxRuns, RETAIN_PORTION);
+    retaining.deleted += deleted;
+    this.#store.shrink();
+    if (deleted === RETAIN_PORTION) {
+      setImmediate(() => this.#guard(() => this.#retainPortion()));
+      return;
+    }
+    this.#retaining = undefined;
+    for (const id of retaining.ids) this.#post({ type: "reply", id, value: retaining.deleted });
+  }
+
+  /** What the file cannot do ends here: it is closed until it is opened again. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (isCorrupt(error)) this.#corrupt = messageOf(error);
+      this.#close(messageOf(error));
+      this.#post({ type: "failed", message: messageOf(error) });
+    }
+  }
+
+  #close(why: string): void {
+    clearTimeout(this.#commitTimer);
+    clearTimeout(this.#checkpointTimer);
+    this.#commitTimer = this.#checkpointTimer = undefined;
+    for (const id of [...this.#waiting.keys(), ...(this.#retaining?.ids ?? [])])
+      this.#post({ type: "refusal", id, code: "HISTORY_UNAVAILABLE", message: why });
+    this.#waiting.clear();
+    this.#retaining = undefined;
+    this.#pending.clear();
+    this.#pendingChars = 0;
+    this.#read.clear();
+    this.#snapshots.clear();
+    const store = this.#store;
+    this.#store = this.#queries = undefined;
+    try {
+      store?.close();
+    } catch {
+      // It is given up anyway.
+    }
+  }
+}
+
+/** Errors of SQLite have its codes; anything else is about the one request. */
+function isOfFile(error: unknown): boolean {
+  return String((error as { code?: unknown } | null)?.code ?? "").startsWith("SQLITE_");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
