@@ -77,7 +77,7 @@ export function asData(actions: readonly ExecutableActionObject[]): StepAction[]
       case "xstate.cancel":
         return [{ type: "timer.cancel", params: { id: p?.["sendId"] } }];
       case "xstate.spawnChild":
-        return [{ type: "actor.start", params: { id: p?.["id"], src: p?.["src"] } }];
+        return [{ type: "actor.start", params: { id: p?.["id"], src: p?.["src"], ...(p?.["input"] !== undefined && { input: p["input"] }) } }];
       case "xstate.stopChild":
         return p === undefined ? [] : [{ type: "actor.stop", params: { id: p["id"] } }];
       default:
