@@ -7,7 +7,7 @@ import type { Connection } from "../nats/connection.ts";
 import type { OperationHandlers } from "../nats/service.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
-import type { EventView, Explanation, GroupView, Operations, Page, RunEventView, RunView, WorkerView, WorkflowView } from "../protocol/view.ts";
+import type { EventView, Explanation, GroupView, Operations, Page, RunEventView, RunListQuery, RunView, WorkerView, WorkflowView } from "../protocol/view.ts";
 import type { PayloadRef } from "../protocol/work.ts";
 import { readDuration } from "../workflow/duration.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
@@ -17,6 +17,7 @@ import type { HistoryPort } from "./history-port.ts";
 import type { Partition } from "./partition.ts";
 import { computeKeys, type PartitionCore } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
+import { MAX_METADATA_CHARS } from "./router.ts";
 import type { Run } from "./run.ts";
 import { groupView, iso, runView } from "./views.ts";
 import type { CompiledWorkflow, Workflows } from "./workflows.ts";
@@ -38,6 +39,7 @@ export interface ApiOptions {
 }
 
 const DEFAULT_PAGE = 50;
+const REPLY_MARGIN_BYTES = 16_384;
 const CRON_PREVIEW = 3;
 const MAX_DELAY_MS = 10 * 365 * 86_400_000;
 
@@ -55,7 +57,7 @@ export class Api {
     this.operations = {
       "run.create": (request) => this.#create(request),
       "run.get": ({ id }) => this.#get(id),
-      "run.list": async (query) => this.#withInputs(await this.#requireHistory("run.list").list(query)),
+      "run.list": (query) => this.#list(query),
       "run.cancel": ({ id }) => this.#cancel(id),
       "run.replay": ({ id }) => this.#replay(id),
       "run.explain": ({ id }) => this.#explain(id),
@@ -81,6 +83,9 @@ export class Api {
     const workflow = this.#latest(request.workflow);
     const run = newRunId();
     const notBefore = startTime(request);
+    const metadataChars = JSON.stringify(request.metadata ?? {}).length;
+    if (metadataChars > MAX_METADATA_CHARS)
+      throw new RequestError(`run.create: 'metadata': expected at most ${MAX_METADATA_CHARS} characters of JSON, got ${metadataChars}`, { operation: "run.create", status: 400, reason: "BAD_REQUEST" });
     const { spec } = workflow;
     let partition = placement.homeOf(spec.name);
     let keys: readonly string[] | undefined;
@@ -142,7 +147,7 @@ export class Api {
   /** From the history, not before it knows all that the owners have written. */
   async #recorded<T>(id: string, read: (history: HistoryPort, after?: { partition: number; seq: number }) => Promise<T>): Promise<T | undefined> {
     const history = this.#options.history();
-    if (history === undefined) throw new RequestError(`run ${id} is not live, and this engine has no history`, { operation: "run.get", status: 503, reason: "HISTORY_UNAVAILABLE" });
+    if (history === undefined) throw new RequestError(`run ${id} is not live, and this engine has no history`, { operation: "run.get", status: 501, reason: "HISTORY_UNAVAILABLE" });
     let found: T | undefined;
     for (const partition of this.#options.partitions) found = await read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) });
     return found;
@@ -154,11 +159,23 @@ export class Api {
     if (message === undefined) return { ...view, input: null };
     const payload = JSON.parse(Buffer.from(message.data).toString()) as unknown;
     const input = ref.stream === this.#options.names.eventsStream ? payload : (payload as CreateCommand).input;
-    return { ...view, input };
+    const whole = { ...view, input };
+    // Together with large outputs it would be more than one message takes: whoever wants it reads it where it is.
+    return Buffer.byteLength(JSON.stringify(whole)) < this.#maxReplyBytes ? whole : { ...view, input: null, inputRef: ref };
   }
 
-  async #withInputs(page: Page<RunView>): Promise<Page<RunView>> {
-    return { ...page, items: page.items.map((view) => (view.input === undefined ? { ...view, input: null } : view)) };
+  get #maxReplyBytes(): number {
+    return this.#options.connection.maxPayload - REPLY_MARGIN_BYTES;
+  }
+
+  async #list(query: RunListQuery): Promise<Page<RunView>> {
+    const history = this.#requireHistory("run.list");
+    for (let size = query.size ?? DEFAULT_PAGE; ; size = Math.ceil(size / 2)) {
+      const page = await history.list({ ...query, size });
+      const items = page.items.map((view) => (view.input === undefined ? { ...view, input: null } : view));
+      // Runs with large outputs: shorter pages.
+      if (size === 1 || Buffer.byteLength(JSON.stringify(items)) < this.#maxReplyBytes) return { ...page, items };
+    }
   }
 
   async #cancel(id: string): Promise<RunView> {
@@ -194,7 +211,7 @@ export class Api {
 
   #requireHistory(operation: string): HistoryPort {
     const history = this.#options.history();
-    if (history === undefined) throw new RequestError(`${operation}: this engine has no history`, { operation, status: 503, reason: "HISTORY_UNAVAILABLE" });
+    if (history === undefined) throw new RequestError(`${operation}: this engine has no history`, { operation, status: 501, reason: "HISTORY_UNAVAILABLE" });
     return history;
   }
 

@@ -48,7 +48,12 @@ export interface WorkerEntry {
 
 const DEFAULT_DEADLINE_MS = 3_000;
 const READY = createFairQueue<ReadyStep>({
-  compare: (a, b) => b.priority - a.priority || a.order - b.order || a.partition - b.partition || (a.step < b.step ? -1 : a.step > b.step ? 1 : 0),
+  compare: (a, b) =>
+    b.priority - a.priority ||
+    a.order - b.order ||
+    a.partition - b.partition ||
+    a.run.order - b.run.order ||
+    (a.step < b.step ? -1 : a.step > b.step ? 1 : 0),
   flow: (step) => step.flow,
 });
 
@@ -138,6 +143,7 @@ export class Dispatcher {
   #release(attempt: Attempt): void {
     const worker = this.workers.get(attempt.worker);
     if (worker?.held.delete(attempt.id) !== true) return;
+    worker.full = false;
     this.#dirty = true;
     if (worker.held.size === 0 && worker.reserved === 0 && this.#queue.size === 0 && this.#idle()) this.#queue = this.#queue.rest();
   }

@@ -60,7 +60,9 @@ const PLACEMENT_KEY = "placement";
 const LEASE_KEY = "lease.engine";
 const REJECTED_MAX_AGE_MS = 7 * 86_400_000;
 const DUPLICATE_WINDOW_MS = 120_000;
-const HEARTBEAT_CHECK_MS = 500;
+const HEARTBEAT_CHECK_MS = 1_000;
+/** How long a stop waits for a server that does not answer. */
+const STOP_TIMEOUT_MS = 10_000;
 const KEYS_TIMEOUT_MS = 10_000;
 
 /**
@@ -224,7 +226,9 @@ class EngineNode implements Engine {
   async #stop(): Promise<void> {
     this.#abort.abort();
     clearInterval(this.#ticker);
-    await this.#lease?.release().catch(() => undefined);
+    // Until the partitions have come to rest nobody else shall own them; one that only waits for the lease stops waiting.
+    if (this.#lease?.held !== true) await this.#lease?.release();
+    const giveUp = setTimeout(() => this.#streams.forEach((stream) => stream.stop()), STOP_TIMEOUT_MS);
     await this.#service?.stop();
     await this.#router?.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
@@ -232,7 +236,9 @@ class EngineNode implements Engine {
     this.#keyer?.stop();
     await Promise.all(this.#partitions.map((partition) => partition.stop()));
     this.#outbound?.stop();
+    clearTimeout(giveUp);
     for (const stream of this.#streams) stream.stop();
+    await this.#lease?.release();
     await this.#history?.stop();
     await this.#connection?.close();
     this.#logger.info("the engine has stopped");
@@ -286,7 +292,7 @@ class EngineNode implements Engine {
       rulesOf: (limit) => this.#rules.get(limit),
       nextTick,
       newRunId: () => this.#newUlid(),
-      maxOutputChars: Math.floor(connection.maxPayload / 2),
+      maxOutputBytes: Math.floor(connection.maxPayload * 0.75),
     });
     const journal: Journal = {
       append: (text) => stream.append(text),

@@ -19,6 +19,7 @@ export interface KeyerOptions {
 }
 
 const BATCH = 250;
+const BATCH_CHARS = 250_000;
 const RETRY_MS = 200;
 
 export class Keyer {
@@ -62,7 +63,14 @@ export class Keyer {
   async #ask(id: string, partition: Partition, workflow: CompiledWorkflow, worker: string, runs: readonly Run[]): Promise<void> {
     const { ask, payloadOf, logger } = this.#options;
     const spec = runs[0]?.workflow.spec ?? workflow.spec;
-    const items = runs.map((run) => `{"run":"${run.run}"${payloadOf(run)}}`);
+    const items: string[] = [];
+    let chars = 0;
+    for (const run of runs) {
+      const item = `{"run":"${run.run}"${payloadOf(run)}}`;
+      if (items.length > 0 && chars + item.length > BATCH_CHARS) break;
+      items.push(item);
+      chars += item.length;
+    }
     const head: Pick<Extract<WorkMessage, { type: "keys" }>, "type" | "workflow" | "version"> = { type: "keys", workflow: spec.name, version: spec.version };
     try {
       const answer = await ask(worker, `${JSON.stringify(head).slice(0, -1)},"items":[${items.join(",")}]}`);

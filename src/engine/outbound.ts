@@ -38,6 +38,8 @@ interface PendingStop {
 const ANSWER_MS = 2_000;
 const REPEAT_MS = 1_000;
 const MARGIN_BYTES = 16_384;
+/** Larger inputs are loaded by the worker, so that they and the outputs fit into one message together. */
+const CARRIED_INPUT_CHARS = 16_384;
 
 export class Outbound implements EffectHandler {
   readonly #options: OutboundOptions;
@@ -179,9 +181,9 @@ export class Outbound implements EffectHandler {
 /** The payload of a run as JSON members, each with a comma before it. */
 export function payloadJson(run: Run, names: Names): string {
   let json = "";
-  if (run.input !== undefined) json += `,"input":${run.input}`;
-  else if (run.ref !== undefined) json += `,"inputRef":${JSON.stringify(run.ref)}`;
-  else if (run.event !== undefined) json += `,"inputRef":{"stream":"${names.eventsStream}","seq":${run.event.seq}}`;
+  const ref = run.ref ?? (run.event === undefined ? undefined : { stream: names.eventsStream, seq: run.event.seq });
+  if (run.input !== undefined && (run.input.length <= CARRIED_INPUT_CHARS || ref === undefined)) json += `,"input":${run.input}`;
+  else if (ref !== undefined) json += `,"inputRef":${JSON.stringify(ref)}`;
   if (run.rest?.metadata !== undefined) json += `,"metadata":${JSON.stringify(run.rest.metadata)}`;
   if (run.event !== undefined) json += `,"event":${JSON.stringify(run.event)}`;
   if (run.rest?.traceparent !== undefined) json += `,"traceparent":${JSON.stringify(run.rest.traceparent)}`;

@@ -58,8 +58,8 @@ export interface CoreOptions {
   readonly nextTick: (workflow: CompiledWorkflow, index: number, afterMs: number) => number | undefined;
   /** Ids of runs that the partition itself creates (cron). */
   readonly newRunId: (atMs: number) => string;
-  /** The most that outputs of one run may take together, in characters of JSON. */
-  readonly maxOutputChars: number;
+  /** The most that outputs of one run may take together, in bytes of JSON: a step is handed all that it may read in one message. */
+  readonly maxOutputBytes: number;
 }
 
 /** Everything since the last `takeBatch`. */
@@ -194,11 +194,20 @@ export class PartitionCore {
     if (this.runs.has(creation.run)) return;
     const scheduled = creation.notBefore !== undefined && creation.notBefore > this.#now;
     const run = new Run(creation, scheduled ? "scheduled" : "keying");
-    if (creation.keys !== undefined) run.rest = { ...run.rest, keys: creation.keys };
+    // While its input is at hand: a large one is let go of as soon as the run waits.
+    const keys = keysOf(creation);
+    if (!keys.ok) {
+      this.#recordCreated(run, "keying", undefined);
+      this.#add(run);
+      this.#finish(run, "FAILED", "KEY_FAILED", keys.error);
+      return;
+    }
+    if (keys.keys.length > 0) run.rest = { ...run.rest, keys: keys.keys };
     if (scheduled) {
-      this.#recordCreated(run, "scheduled", creation.keys);
+      this.#recordCreated(run, "scheduled", keys.keys);
       this.#add(run);
       this.#change(run, "queued", "QUEUED");
+      this.#dropInput(run);
       return;
     }
     this.#route(run, true);
@@ -366,39 +375,27 @@ export class PartitionCore {
 
   // ---------------------------------------------------------------- a run's way
 
-  /** Finds the keys of a run that is to start now, and its partition. `fresh`: nothing is recorded of it yet. */
+  /** Finds the partition of a run that is to start now, and the keys that are not known yet. `fresh`: nothing is recorded of it yet. */
   #route(run: Run, fresh: boolean): void {
-    const limits = run.workflow.spec.limits;
-    const given = run.rest?.keys;
-    if (limits.length === 0 || (given !== undefined && given.length === limits.length && !given.includes(""))) {
-      this.#place(run, given ?? [], fresh);
+    const given = run.rest?.keys ?? [];
+    if (!given.includes("")) {
+      this.#place(run, given, fresh);
       this.#settle();
       return;
     }
-    if (run.workflow.hasFunctionKeys) {
-      const home = this.#options.placement.homeOf(run.workflow.name);
-      if (home !== this.partition) {
-        this.#move(run, home, given ?? [], fresh);
-        return;
-      }
-      run.phase = "keying";
-      if (fresh) {
-        this.#recordCreated(run, "keying", given);
-        this.#add(run);
-        this.#change(run, "queued", "QUEUED");
-      } else this.#record({ k: "phase", at: this.#now, run: run.run, phase: "keying" });
-      this.#awaitKey(run);
-      this.#dropInput(run);
+    const home = this.#options.placement.homeOf(run.workflow.name);
+    if (home !== this.partition) {
+      this.#move(run, home, given, fresh);
       return;
     }
-    const computed = computeKeys(run.workflow, run.input, run.rest?.metadata, run.event);
-    if (fresh && !computed.ok) {
-      this.#recordCreated(run, "keying", undefined);
+    run.phase = "keying";
+    if (fresh) {
+      this.#recordCreated(run, "keying", given);
       this.#add(run);
-    }
-    if (computed.ok) this.#place(run, computed.keys, fresh);
-    else this.#finish(run, "FAILED", "KEY_FAILED", computed.error);
-    this.#settle();
+      this.#change(run, "queued", "QUEUED");
+    } else this.#record({ k: "phase", at: this.#now, run: run.run, phase: "keying" });
+    this.#awaitKey(run);
+    this.#dropInput(run);
   }
 
   #place(run: Run, keys: readonly string[], fresh: boolean): void {
@@ -610,7 +607,7 @@ export class PartitionCore {
   #want(run: Run, live: LiveRun, step: string): void {
     const before = live.attempts.get(step);
     if (before !== undefined) this.#over(before);
-    const ready: ReadyStep = { partition: this.partition, run, step, handler: `${run.workflow.name} ${step}`, priority: run.priority, order: run.order, flow: run.flow, since: this.#now };
+    const ready: ReadyStep = { partition: this.partition, run, step, handler: `${run.workflow.name} ${step}`, priority: run.priority, order: run.groups.length === 0 ? run.createdAt : run.order, flow: run.flow, since: this.#now };
     live.ready.set(step, ready);
     if (this.#replaying) return;
     const worker = this.#options.slots.request(ready);
@@ -903,12 +900,12 @@ export class PartitionCore {
     // Only large ones are measured: workers refuse what alone is too large.
     const steps = (run.live?.snapshot.context as { steps?: Record<string, { output?: unknown }> } | undefined)?.steps ?? {};
     if (Object.keys(steps).length < 2) return undefined;
-    let chars = jsonSize(output);
-    if (chars < 4096) return undefined;
-    for (const step of Object.values(steps)) if (step.output !== undefined) chars += jsonSize(step.output);
-    const max = this.#options.maxOutputChars;
-    if (chars <= max) return undefined;
-    return { name: "OutputTooLargeError", code: "OUTPUT_TOO_LARGE", retryable: false, message: `expected the outputs of a run to take at most ${max} bytes of JSON together, got ${chars}` };
+    let bytes = jsonBytes(output);
+    if (bytes < 4096) return undefined;
+    for (const step of Object.values(steps)) if (step.output !== undefined) bytes += jsonBytes(step.output);
+    const max = this.#options.maxOutputBytes;
+    if (bytes <= max) return undefined;
+    return { name: "OutputTooLargeError", code: "OUTPUT_TOO_LARGE", retryable: false, message: `expected the outputs of a run to take at most ${max} bytes of JSON together, got ${bytes}` };
   }
 
   describe(run: Run): RunDescription | undefined {
@@ -1196,7 +1193,12 @@ function toCreation(run: Run, keys: readonly string[]): Creation {
   };
 }
 
-/** The keys of a run whose workflow has expressions for all of them. */
+/** The keys of a run by index of the limit, as they were given or as they can be computed; "" where a worker has to. */
+function keysOf({ workflow, input, metadata, event, keys }: Creation): ReturnType<typeof computeKeys> {
+  return keys?.length === workflow.spec.limits.length ? { ok: true, keys } : computeKeys(workflow, input, metadata, event);
+}
+
+/** The keys of a run by index of the limit; "" where a worker has to compute it. */
 export function computeKeys(
   workflow: CompiledWorkflow,
   input: string | undefined,
@@ -1207,7 +1209,10 @@ export function computeKeys(
   const variables = { input: input === undefined ? {} : (JSON.parse(input) as unknown), metadata: metadata ?? {}, event: event ?? {} };
   for (const [index, expression] of workflow.keys.entries()) {
     const limit = workflow.spec.limits[index]?.name ?? "";
-    if (expression === undefined) return { ok: false, error: keyError(limit, "its key is a function, which only a worker can compute") };
+    if (expression === undefined) {
+      keys.push("");
+      continue;
+    }
     try {
       const key = checkKey(expression(variables));
       if (!key.ok) return { ok: false, error: keyError(limit, key.message) };
@@ -1232,6 +1237,6 @@ function stepAttempts(live: LiveRun, step: string): number {
   return context.steps?.[step]?.attempt ?? 0;
 }
 
-function jsonSize(value: unknown): number {
-  return JSON.stringify(value)?.length ?? 4;
+function jsonBytes(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value) ?? "null");
 }

@@ -38,6 +38,8 @@ interface RouterPosition {
 const POSITION_KEY = "position.router";
 const SAVE_EVERY_MS = 1_000;
 const MAX_PRIORITY = 1_000_000;
+/** It travels with every step of the run. */
+export const MAX_METADATA_CHARS = 32_768;
 
 export class Router {
   readonly #options: RouterOptions;
@@ -209,6 +211,7 @@ function readHeaders(message: ReadMessage): EventHeaders {
       value = undefined;
     }
     if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`expected the header Sluice-Metadata to be a JSON object, got ${shorten(metadata)}`);
+    if (metadata.length > MAX_METADATA_CHARS) throw new TypeError(`expected the header Sluice-Metadata to have at most ${MAX_METADATA_CHARS} characters, got ${metadata.length}`);
     parsed = value as Record<string, unknown>;
   }
   if (scope !== undefined) parsed = { ...parsed, scope };

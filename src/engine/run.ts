@@ -62,6 +62,7 @@ export interface ReadyStep {
   /** Workflow and step: what a worker must serve. */
   readonly handler: string;
   readonly priority: number;
+  /** Within its flow: of the run in its group; without a group, when the run was created (its flow is in all partitions). */
   readonly order: number;
   readonly flow: string;
   readonly since: number;

@@ -26,7 +26,9 @@ export interface RunView {
   readonly version: string;
   readonly status: RunStatus;
   readonly reason?: string;
+  /** null where it is too large for one message, or its message is gone; then `inputRef` says where it is, or was. */
   readonly input: unknown;
+  readonly inputRef?: { readonly stream: string; readonly seq: number };
   /** Outputs by step; for runs that succeeded. */
   readonly outputs?: Readonly<Record<string, unknown>>;
   readonly error?: ErrorData;
