@@ -13,7 +13,10 @@ const entries = (suffix: string, root: string) => [
 ];
 
 /** `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
-function kind(name: string, options: { timeoutSeconds: number; server?: boolean; built?: boolean }): TestProjectInlineConfiguration {
+function kind(
+  name: string,
+  options: { timeoutSeconds: number; server?: boolean; built?: boolean },
+): TestProjectInlineConfiguration {
   return {
     extends: true,
     resolve: { alias: options.built === true ? entries(".js", "./dist") : entries(".ts", ".") },

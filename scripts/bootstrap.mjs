@@ -45,7 +45,8 @@ function checkNode() {
   const version = process.versions.node.split(".").map(Number);
   for (let index = 0; index < 3; index += 1) {
     if (version[index] > MINIMUM_NODE[index]) return;
-    if (version[index] < MINIMUM_NODE[index]) fail(`Sluice needs Node.js ${MINIMUM_NODE.join(".")} or newer; this is ${process.versions.node} (${process.execPath})`);
+    if (version[index] < MINIMUM_NODE[index])
+      fail(`Sluice needs Node.js ${MINIMUM_NODE.join(".")} or newer; this is ${process.versions.node} (${process.execPath})`);
   }
 }
 
@@ -79,7 +80,11 @@ function npm(args) {
   // npm says where it is when it runs a script of ours, so the same npm is used again.
   const cli = process.env.npm_execpath;
   const [command, first] = cli !== undefined && /npm-cli\.[cm]?js$/.test(cli) ? [process.execPath, [cli]] : ["npm", []];
-  const result = spawnSync(command, [...first, ...args], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"], shell: process.platform === "win32" && command === "npm" });
+  const result = spawnSync(command, [...first, ...args], {
+    cwd: ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+    shell: process.platform === "win32" && command === "npm",
+  });
   if (result.error !== undefined) fail(`npm could not be run: ${result.error.message}`);
   if (result.status !== 0) fail(`'npm ${args.join(" ")}' failed; its output is above`);
 }
@@ -93,7 +98,10 @@ function build(always) {
   say("building");
   rmSync(stamp, { force: true });
   removeStale(new Set(sources));
-  const result = spawnSync(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+  const result = spawnSync(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
+    cwd: ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   if (result.status !== 0) fail("the build failed; the compiler's output is above");
   const command = join(DIST, "src/cli/main.js");
   if (existsSync(command)) chmodSync(command, 0o755);
@@ -105,7 +113,8 @@ function build(always) {
 function removeStale(sources) {
   for (const file of filesBelow("dist")) {
     const match = /^dist\/(.*?)(?:\.d)?\.(?:js|ts)(?:\.map)?$/.exec(file);
-    if (match !== null && !sources.has(`${match[1]}.ts`) && !sources.has(`${match[1]}.tsx`)) rmSync(join(ROOT, file), { force: true });
+    if (match !== null && !sources.has(`${match[1]}.ts`) && !sources.has(`${match[1]}.tsx`))
+      rmSync(join(ROOT, file), { force: true });
   }
 }
 

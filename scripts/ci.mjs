@@ -40,7 +40,13 @@ async function tests() {
   const folder = mkdtempSync(join(tmpdir(), "sluice-ci-"));
   try {
     const report = join(folder, "report.json");
-    const args = ["node_modules/vitest/vitest.mjs", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+    const args = [
+      "node_modules/vitest/vitest.mjs",
+      "run",
+      "--reporter=default",
+      "--reporter=json",
+      `--outputFile.json=${report}`,
+    ];
     const problem = await runNode("tests", args, TESTS_LIMIT_MS);
     const before = failed;
     const skipped = readReport(report);
@@ -111,7 +117,9 @@ async function runNode(name, args, limitMs) {
   }, limitMs);
   const problem = await new Promise((resolve) => {
     child.on("error", (error) => resolve(error.message));
-    child.on("exit", (code, signal) => resolve(code === 0 ? undefined : late ? `took longer than ${limitMs / 60_000} min` : `ended with ${code ?? signal}`));
+    child.on("exit", (code, signal) =>
+      resolve(code === 0 ? undefined : late ? `took longer than ${limitMs / 60_000} min` : `ended with ${code ?? signal}`),
+    );
   });
   clearTimeout(timer);
   for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, stop);

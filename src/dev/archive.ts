@@ -10,7 +10,7 @@ const BLOCK = 512;
 export function fileFromTarGz(archive: Buffer, accept: (path: string) => boolean): Buffer | undefined {
   const tar = gunzipSync(archive);
   let longName: string | undefined;
-  for (let offset = 0; offset + BLOCK <= tar.length; ) {
+  for (let offset = 0; offset + BLOCK <= tar.length;) {
     const header = tar.subarray(offset, offset + BLOCK);
     offset += BLOCK;
     if (header[0] === 0) continue; // the end of an archive is marked by empty blocks

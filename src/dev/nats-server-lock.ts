@@ -39,7 +39,10 @@ export async function acquireDataLock(storeDir: string, configFile: string): Pro
     if (other !== undefined) {
       if ((await processBegan(other.owner)) === other.ownerBegan) {
         const who = other.owner === process.pid ? "this process" : `process ${other.owner}`;
-        throw new NatsServerError("NATS_DATA_IN_USE", `the data folder ${storeDir} is in use by ${who}, which runs a nats-server on it; stop that one, or choose another folder`);
+        throw new NatsServerError(
+          "NATS_DATA_IN_USE",
+          `the data folder ${storeDir} is in use by ${who}, which runs a nats-server on it; stop that one, or choose another folder`,
+        );
       }
       if (other.server !== undefined) await endOrphan(other.server, configFile);
     }
@@ -61,14 +64,17 @@ async function readLock(file: string): Promise<LockRecord | undefined> {
 }
 
 async function endOrphan(pid: number, configFile: string): Promise<void> {
-  for (const [signal, patienceMs] of [["SIGTERM", 10_000], ["SIGKILL", 5_000]] as const) {
+  for (const [signal, patienceMs] of [
+    ["SIGTERM", 10_000],
+    ["SIGKILL", 5_000],
+  ] as const) {
     if (!(await commandLine(pid)).includes(configFile)) return;
     try {
       process.kill(pid, signal);
     } catch {
       return;
     }
-    for (const end = Date.now() + patienceMs; (await processBegan(pid)) !== undefined && Date.now() < end; ) await delay(20);
+    for (const end = Date.now() + patienceMs; (await processBegan(pid)) !== undefined && Date.now() < end;) await delay(20);
   }
 }
 

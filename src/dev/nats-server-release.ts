@@ -46,7 +46,15 @@ const LIMITS: FetchLimits = { connectTimeoutMs: 5000, stallTimeoutMs: 10_000 };
 /** The name that releases give to this platform, like `linux-amd64`; undefined where there is none. */
 export function releasePlatform(platform: NodeJS.Platform = process.platform, arch: string = process.arch): string | undefined {
   const os = ({ darwin: "darwin", freebsd: "freebsd", linux: "linux", win32: "windows" } as Record<string, string>)[platform];
-  const cpus: Record<string, string> = { x64: "amd64", arm64: "arm64", arm: "arm7", ia32: "386", ppc64: "ppc64le", s390x: "s390x", loong64: "loong64" };
+  const cpus: Record<string, string> = {
+    x64: "amd64",
+    arm64: "arm64",
+    arm: "arm7",
+    ia32: "386",
+    ppc64: "ppc64le",
+    s390x: "s390x",
+    loong64: "loong64",
+  };
   const cpu = cpus[arch];
   return os === undefined || cpu === undefined ? undefined : `${os}-${cpu}`;
 }
@@ -54,7 +62,12 @@ export function releasePlatform(platform: NodeJS.Platform = process.platform, ar
 /** Puts the release's nats-server into the folder and returns its path. Rejects with a one-line reason. */
 export async function fetchRelease(
   folder: string,
-  options: { readonly release?: NatsServerRelease; readonly limits?: FetchLimits; readonly platform?: string | undefined; readonly log: (line: string) => void },
+  options: {
+    readonly release?: NatsServerRelease;
+    readonly limits?: FetchLimits;
+    readonly platform?: string | undefined;
+    readonly log: (line: string) => void;
+  },
 ): Promise<string> {
   const { release = PINNED_RELEASE, limits = LIMITS, platform = releasePlatform(), log } = options;
   if (platform === undefined) throw new Error(`there is no release for ${process.platform}-${process.arch}`);
@@ -63,11 +76,13 @@ export async function fetchRelease(
   const base = `${release.baseUrl.replace(/\/$/, "")}/v${release.version}`;
 
   log(`downloading ${base}/${archive}`);
-  const expected = release.checksums[platform] ?? checksumIn((await download(`${base}/SHA256SUMS`, limits)).toString("utf8"), archive);
+  const expected =
+    release.checksums[platform] ?? checksumIn((await download(`${base}/SHA256SUMS`, limits)).toString("utf8"), archive);
   if (expected === undefined) throw new Error(`the release's SHA256SUMS does not list ${archive}`);
   const content = await download(`${base}/${archive}`, limits);
   const actual = createHash("sha256").update(content).digest("hex");
-  if (actual !== expected) throw new Error(`the checksum of ${archive} is wrong: expected ${expected}, got ${actual}; it was thrown away`);
+  if (actual !== expected)
+    throw new Error(`the checksum of ${archive} is wrong: expected ${expected}, got ${actual}; it was thrown away`);
   log(`its checksum is right (sha256 ${actual.slice(0, 12)}…, ${(content.length / 1e6).toFixed(1)} MB)`);
 
   await mkdir(folder, { recursive: true });
@@ -98,10 +113,14 @@ async function unpackZip(folder: string, archive: string, content: Buffer): Prom
 
 async function download(url: string, limits: FetchLimits): Promise<Buffer> {
   const abort = new AbortController();
-  let timer = setTimeout(() => abort.abort(new Error(`no answer from ${new URL(url).host} within ${limits.connectTimeoutMs / 1000} s`)), limits.connectTimeoutMs);
+  let timer = setTimeout(
+    () => abort.abort(new Error(`no answer from ${new URL(url).host} within ${limits.connectTimeoutMs / 1000} s`)),
+    limits.connectTimeoutMs,
+  );
   try {
     const response = await fetch(url, { signal: abort.signal, redirect: "follow" });
-    if (!response.ok || response.body === null) throw new Error(`${url} answered ${response.status} ${response.statusText}`.trim());
+    if (!response.ok || response.body === null)
+      throw new Error(`${url} answered ${response.status} ${response.statusText}`.trim());
     const chunks: Uint8Array[] = [];
     const stalled = new Error(`the download of ${url} stood still for ${limits.stallTimeoutMs / 1000} s`);
     clearTimeout(timer);

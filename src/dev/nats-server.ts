@@ -66,7 +66,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     throw new RangeError(`expected 'maxPayloadBytes' to be an integer from 1 to ${8 * MIB}, got ${maxPayloadBytes}`);
   }
   const port = options.port ?? 0;
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new RangeError(`expected 'port' to be an integer from 0 to 65535, got ${port}`);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new RangeError(`expected 'port' to be an integer from 0 to 65535, got ${port}`);
   const server = new EmbeddedServer({
     host: "127.0.0.1",
     config: "",
@@ -200,7 +201,8 @@ class EmbeddedServer implements NatsServer {
         problem = answer;
       }
       if (gone !== undefined) throw await this.#startError(gone, life);
-      if (Date.now() > deadline) throw await this.#startError(`was not ready within ${startTimeoutMs / 1000} s (${problem})`, life);
+      if (Date.now() > deadline)
+        throw await this.#startError(`was not ready within ${startTimeoutMs / 1000} s (${problem})`, life);
     }
   }
 
@@ -212,9 +214,13 @@ class EmbeddedServer implements NatsServer {
       await rm(probe);
     } catch (error) {
       const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-      throw new NatsServerError("NATS_DATA_NOT_WRITABLE", `the data folder ${this.storeDir} cannot be written (${reason}); choose another or change its owner`, {
-        cause: error,
-      });
+      throw new NatsServerError(
+        "NATS_DATA_NOT_WRITABLE",
+        `the data folder ${this.storeDir} cannot be written (${reason}); choose another or change its owner`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -234,7 +240,10 @@ class EmbeddedServer implements NatsServer {
   }
 
   async #spawn(binary: string, configFile: string): Promise<Life> {
-    const size = await stat(this.logFile).then((file) => file.size, () => 0);
+    const size = await stat(this.logFile).then(
+      (file) => file.size,
+      () => 0,
+    );
     if (size > LOG_FILE_LIMIT_BYTES) await rename(this.logFile, `${this.logFile}.1`);
     const log = openSync(this.logFile, "a");
     try {
@@ -287,7 +296,10 @@ class EmbeddedServer implements NatsServer {
     life.ending = true;
     const log = await tail(this.logFile, life.logStart);
     if (/address already in use|Only one usage of each socket address/i.test(log)) {
-      return new NatsServerError("NATS_PORT_IN_USE", `port ${this.#port} on ${this.host} is in use by another program; choose another port, or 0 for a free one`);
+      return new NatsServerError(
+        "NATS_PORT_IN_USE",
+        `port ${this.#port} on ${this.host} is in use by another program; choose another port, or 0 for a free one`,
+      );
     }
     return new NatsServerError(
       "NATS_SERVER_START_FAILED",
@@ -317,7 +329,10 @@ async function readPortsFile(file: string): Promise<number | undefined> {
  */
 function watchOver(serverPid: number): ChildProcess | undefined {
   if (process.platform === "win32") return undefined;
-  const watchdog = spawn("/bin/sh", ["-c", 'read -r line; kill -TERM "$0"', String(serverPid)], { stdio: ["pipe", "ignore", "ignore"], detached: true });
+  const watchdog = spawn("/bin/sh", ["-c", 'read -r line; kill -TERM "$0"', String(serverPid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
   watchdog.on("error", () => undefined); // no shell: the lock in the data folder is left to find the server again
   watchdog.unref();
   (watchdog.stdin as unknown as { unref(): void } | null)?.unref();
@@ -343,12 +358,19 @@ async function askServer(host: string, port: number): Promise<{ version: string 
       const info = received.match(/^INFO (\{.*\})/m)?.[1];
       if (info === undefined) return;
       if (version === undefined) {
-        const said = JSON.parse(info) as { version?: string; jetstream?: boolean; auth_required?: boolean; tls_required?: boolean };
+        const said = JSON.parse(info) as {
+          version?: string;
+          jetstream?: boolean;
+          auth_required?: boolean;
+          tls_required?: boolean;
+        };
         version = said.version ?? "";
         if (said.jetstream !== true) return done("JetStream is not enabled");
         // Credentials from extra configuration are not ours to know; the server enables JetStream before it listens.
         if (said.auth_required === true || said.tls_required === true) return done({ version });
-        socket.write("CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB _INBOX.ready 1\r\nPUB $JS.API.INFO _INBOX.ready 0\r\n\r\nPING\r\n");
+        socket.write(
+          'CONNECT {"verbose":false,"pedantic":false}\r\nSUB _INBOX.ready 1\r\nPUB $JS.API.INFO _INBOX.ready 0\r\n\r\nPING\r\n',
+        );
       }
       if (/^MSG _INBOX\.ready /m.test(received)) return done(/"error":/.test(received) ? "JetStream is not ready" : { version });
       if (/^-ERR/m.test(received)) return done(received.match(/^-ERR.*/m)?.[0] ?? "error");

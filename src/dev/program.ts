@@ -8,7 +8,11 @@ import { access, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 
 /** The first executable file of that name in the folders, or undefined. A name with a folder in it is only checked. */
-export async function findProgram(name: string, folders: readonly string[], platform: NodeJS.Platform = process.platform): Promise<string | undefined> {
+export async function findProgram(
+  name: string,
+  folders: readonly string[],
+  platform: NodeJS.Platform = process.platform,
+): Promise<string | undefined> {
   const suffixes = platform === "win32" && !/\.\w+$/.test(name) ? [".exe", ".cmd"] : [""];
   for (const folder of isAbsolute(name) ? [""] : folders) {
     for (const suffix of suffixes) {
@@ -77,12 +81,17 @@ export async function runProgram(
     });
     child.on("close", (status, signal) => {
       clearTimeout(deadline);
-      if (failure === undefined && status !== 0) failure = lastLine(stderr) ?? lastLine(stdout) ?? `ended with ${status ?? signal}`;
+      if (failure === undefined && status !== 0)
+        failure = lastLine(stderr) ?? lastLine(stdout) ?? `ended with ${status ?? signal}`;
       resolve({ status, stdout, stderr, ...(failure === undefined ? {} : { failure }) });
     });
   });
 }
 
 function lastLine(text: string): string | undefined {
-  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "").at(-1);
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+    .at(-1);
 }

@@ -39,15 +39,20 @@ export async function unpackSystemPackage(request: PackageRequest): Promise<Pack
 async function apt({ name, program, folder, env, log }: PackageRequest): Promise<PackageResult | null> {
   if (!(await installed("apt-get", env)) || !(await installed("dpkg", env))) return null;
   await mkdir(join(folder, "lists", "partial"), { recursive: true });
-  const run = async (...args: string[]) => await runProgram("apt-get", args, { cwd: folder, env: { ...env, DEBIAN_FRONTEND: "noninteractive" }, timeoutMs: TIMEOUT_MS });
-  const own = [`Dir::State::Lists=${join(folder, "lists")}`, `Dir::Cache=${folder}`, "APT::Sandbox::User="].flatMap((option) => ["-o", option]);
+  const run = async (...args: string[]) =>
+    await runProgram("apt-get", args, { cwd: folder, env: { ...env, DEBIAN_FRONTEND: "noninteractive" }, timeoutMs: TIMEOUT_MS });
+  const own = [`Dir::State::Lists=${join(folder, "lists")}`, `Dir::Cache=${folder}`, "APT::Sandbox::User="].flatMap((option) => [
+    "-o",
+    option,
+  ]);
 
   log(`apt-get download ${name}`);
   let download = await run("download", name);
   if (download.failure !== undefined) {
     log(`that did not work (${download.failure}); fetching the package lists first`);
     const update = await run(...own, "update");
-    if (update.failure !== undefined) return { failure: `apt-get download: ${download.failure}; apt-get update: ${update.failure}` };
+    if (update.failure !== undefined)
+      return { failure: `apt-get download: ${download.failure}; apt-get update: ${update.failure}` };
     download = await run(...own, "download", name);
     if (download.failure !== undefined) return { failure: `apt-get download: ${download.failure}` };
   }
@@ -55,7 +60,10 @@ async function apt({ name, program, folder, env, log }: PackageRequest): Promise
   if (file === undefined) return { failure: "apt-get download fetched no package" };
   const { failure } = await runProgram("dpkg", ["-x", file, "unpacked"], { cwd: folder, env, timeoutMs: TIMEOUT_MS });
   if (failure !== undefined) return { failure: `dpkg -x: ${failure}` };
-  const path = await findProgram(program, ["usr/sbin", "usr/bin", "sbin", "bin"].map((bin) => join(folder, "unpacked", bin)));
+  const path = await findProgram(
+    program,
+    ["usr/sbin", "usr/bin", "sbin", "bin"].map((bin) => join(folder, "unpacked", bin)),
+  );
   return path === undefined ? { failure: `the package ${name} has no ${program} in it` } : { path };
 }
 
@@ -66,7 +74,8 @@ async function apk({ name, program, folder, env, log }: PackageRequest): Promise
   const { failure } = await runProgram("apk", ["fetch", "--no-cache", "--output", folder, name], { env, timeoutMs: TIMEOUT_MS });
   if (failure !== undefined) return { failure: `apk fetch: ${failure}` };
   const file = (await readdir(folder)).find((entry) => entry.endsWith(".apk"));
-  const content = file === undefined ? undefined : fileFromTarGz(await readFile(join(folder, file)), (path) => path.endsWith(`bin/${program}`));
+  const content =
+    file === undefined ? undefined : fileFromTarGz(await readFile(join(folder, file)), (path) => path.endsWith(`bin/${program}`));
   if (content === undefined) return { failure: `apk fetch: there is no ${program} in the package ${name}` };
   const path = join(folder, program);
   await writeFile(path, content);
@@ -87,7 +96,12 @@ async function dnf(request: PackageRequest): Promise<PackageResult | null> {
 }
 
 /** Changes the system, so it is said aloud. */
-async function install(request: PackageRequest, manager: string, args: string[], needsRoot: boolean): Promise<PackageResult | null> {
+async function install(
+  request: PackageRequest,
+  manager: string,
+  args: string[],
+  needsRoot: boolean,
+): Promise<PackageResult | null> {
   const { name, program, env, log } = request;
   if (!(await installed(manager, env))) return null;
   const command = [manager, ...args].join(" ");

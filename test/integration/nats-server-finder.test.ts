@@ -103,13 +103,21 @@ describe("the order in which a nats-server is looked for", () => {
     const { options, bin, cache } = await emptyMachine();
     await program(join(bin, "nats-server"), server("2.9.10"));
     await program(join(cache, "2.12.0", "nats-server"), server("2.12.0"));
-    expect(await findNatsServerBinary(options)).toEqual({ kind: "binary", path: join(bin, "nats-server"), version: "2.9.10", source: "path" });
+    expect(await findNatsServerBinary(options)).toEqual({
+      kind: "binary",
+      path: join(bin, "nats-server"),
+      version: "2.9.10",
+      source: "path",
+    });
   });
 
   test("and folders of the system that a user's PATH may lack", async () => {
     const { options, folder } = await emptyMachine();
     await program(join(folder, "usr", "sbin", "nats-server"), server("2.9.10"));
-    expect(await findNatsServerBinary({ ...options, systemFolders: [join(folder, "usr", "sbin")] })).toMatchObject({ source: "path", version: "2.9.10" });
+    expect(await findNatsServerBinary({ ...options, systemFolders: [join(folder, "usr", "sbin")] })).toMatchObject({
+      source: "path",
+      version: "2.9.10",
+    });
   });
 
   test("then the newest of the cache that works", async () => {
@@ -137,8 +145,18 @@ describe("the order in which a nats-server is looked for", () => {
   test("then the system's package, when the release cannot be had", async () => {
     const { options, bin, cache, lines } = await emptyMachine();
     await program(join(bin, "apt-get"), `[ "$1" = download ] && echo content > nats-server_2.9.10_amd64.deb`);
-    await program(join(bin, "dpkg"), "mkdir -p unpacked/usr/sbin", `printf '#!/bin/sh\\necho nats-server: v2.9.10\\n' > unpacked/usr/sbin/nats-server`, "chmod +x unpacked/usr/sbin/nats-server");
-    expect(await findNatsServerBinary(options)).toEqual({ kind: "binary", path: join(cache, "2.9.10", "nats-server"), version: "2.9.10", source: "package" });
+    await program(
+      join(bin, "dpkg"),
+      "mkdir -p unpacked/usr/sbin",
+      `printf '#!/bin/sh\\necho nats-server: v2.9.10\\n' > unpacked/usr/sbin/nats-server`,
+      "chmod +x unpacked/usr/sbin/nats-server",
+    );
+    expect(await findNatsServerBinary(options)).toEqual({
+      kind: "binary",
+      path: join(cache, "2.9.10", "nats-server"),
+      version: "2.9.10",
+      source: "package",
+    });
     expect(lines).toEqual([
       `downloading http://127.0.0.1:1/v${VERSION}/${ARCHIVE}`,
       expect.stringMatching(/^release 2\.99\.1 from http:\/\/127\.0\.0\.1:1: .*cannot be reached/),
@@ -184,28 +202,38 @@ describe("fetching the release", () => {
     const { options } = await emptyMachine();
     const content = await archiveOf("");
     const wrong = await goodRelease(content, `${"a".repeat(64)}  ${ARCHIVE}\n`);
-    expect((await failure({ ...options, release: { ...options.release, baseUrl: wrong.baseUrl } })).message).toContain(`expected ${"a".repeat(64)}`);
+    expect((await failure({ ...options, release: { ...options.release, baseUrl: wrong.baseUrl } })).message).toContain(
+      `expected ${"a".repeat(64)}`,
+    );
     const absent = await goodRelease(content, "");
-    expect((await failure({ ...options, release: { ...options.release, baseUrl: absent.baseUrl } })).message).toContain(`SHA256SUMS does not list ${ARCHIVE}`);
+    expect((await failure({ ...options, release: { ...options.release, baseUrl: absent.baseUrl } })).message).toContain(
+      `SHA256SUMS does not list ${ARCHIVE}`,
+    );
   });
 
   test("says what the server answered", async () => {
     const { options } = await emptyMachine();
     const { baseUrl } = await releaseServer((_path, _request, response) => response.writeHead(404).end("nothing"));
-    expect((await failure({ ...options, release: { ...options.release, baseUrl } })).message).toContain(`${baseUrl}/v${VERSION}/SHA256SUMS answered 404`);
+    expect((await failure({ ...options, release: { ...options.release, baseUrl } })).message).toContain(
+      `${baseUrl}/v${VERSION}/SHA256SUMS answered 404`,
+    );
   });
 
   test("gives up quickly when nothing answers, and when a download stands still", async () => {
     const { options } = await emptyMachine();
     const silent = await releaseServer(() => undefined);
     const began = Date.now();
-    expect((await failure({ ...options, release: { ...options.release, baseUrl: silent.baseUrl } })).message).toMatch(/no answer from 127\.0\.0\.1:\d+ within 0\.3 s/);
+    expect((await failure({ ...options, release: { ...options.release, baseUrl: silent.baseUrl } })).message).toMatch(
+      /no answer from 127\.0\.0\.1:\d+ within 0\.3 s/,
+    );
     const content = await archiveOf("");
     const stalling = await releaseServer((path, _request, response) => {
       if (path.endsWith("SUMS")) response.end(`${sha256(content)}  ${ARCHIVE}\n`);
       else response.write(content.subarray(0, 100));
     });
-    expect((await failure({ ...options, release: { ...options.release, baseUrl: stalling.baseUrl } })).message).toContain("stood still for 0.3 s");
+    expect((await failure({ ...options, release: { ...options.release, baseUrl: stalling.baseUrl } })).message).toContain(
+      "stood still for 0.3 s",
+    );
     expect(Date.now() - began).toBeLessThan(5000);
   });
 
@@ -217,9 +245,13 @@ describe("fetching the release", () => {
       response.writeHead(200, { "content-length": content.length });
       response.write(content.subarray(0, 100), () => response.destroy());
     });
-    expect((await failure({ ...options, release: { ...options.release, baseUrl: breaking.baseUrl } })).message).toMatch(/4\. release .*: .+/);
+    expect((await failure({ ...options, release: { ...options.release, baseUrl: breaking.baseUrl } })).message).toMatch(
+      /4\. release .*: .+/,
+    );
     const { baseUrl } = await goodRelease(await archiveOf("/etc/hostname"));
-    expect((await failure({ ...options, release: { ...options.release, baseUrl } })).message).toContain("the fetched nats-server does not say its version");
+    expect((await failure({ ...options, release: { ...options.release, baseUrl } })).message).toContain(
+      "the fetched nats-server does not say its version",
+    );
     expect(await readdir(cache)).toEqual([]);
   });
 
@@ -228,13 +260,17 @@ describe("fetching the release", () => {
     await writeFile(join(folder, "file"), "");
     const { baseUrl } = await goodRelease(await archiveOf(""));
     const env = { ...options.env, SLUICE_CACHE_DIR: join(folder, "file") };
-    expect((await failure({ ...options, env, release: { ...options.release, baseUrl } })).message).toContain("cannot be written (ENOTDIR); set SLUICE_CACHE_DIR");
+    expect((await failure({ ...options, env, release: { ...options.release, baseUrl } })).message).toContain(
+      "cannot be written (ENOTDIR); set SLUICE_CACHE_DIR",
+    );
   });
 
   test("works for several processes at once", async () => {
     const { options, cache } = await emptyMachine();
     const { baseUrl } = await goodRelease(await archiveOf(""));
-    const found = await Promise.all(Array.from({ length: 5 }, async () => await findNatsServerBinary({ ...options, release: { ...options.release, baseUrl } })));
+    const found = await Promise.all(
+      Array.from({ length: 5 }, async () => await findNatsServerBinary({ ...options, release: { ...options.release, baseUrl } })),
+    );
     expect(new Set(found.map(({ path }) => path))).toEqual(new Set([join(cache, VERSION, "nats-server")]));
     expect(await readdir(cache)).toEqual([VERSION]);
   });
@@ -243,12 +279,20 @@ describe("fetching the release", () => {
     const { options, folder } = await emptyMachine();
     const content = await archiveOf(natsServerBinary());
     const { baseUrl } = await goodRelease(content);
-    const { path } = await findNatsServerBinary({ ...options, release: { version: VERSION, baseUrl, checksums: { [releasePlatform()!]: sha256(content) } } });
+    const { path } = await findNatsServerBinary({
+      ...options,
+      release: { version: VERSION, baseUrl, checksums: { [releasePlatform()!]: sha256(content) } },
+    });
     const running = await startNatsServer({ binary: path, storeDir: join(folder, "data") });
     await running.stop();
 
     const { release: _, ...withoutRelease } = options;
-    await expect(findNatsServerBinary({ ...withoutRelease, env: { ...options.env, SLUICE_CACHE_DIR: join(folder, "other"), SLUICE_NATS_RELEASES_URL: baseUrl } })).rejects.toThrow(
+    await expect(
+      findNatsServerBinary({
+        ...withoutRelease,
+        env: { ...options.env, SLUICE_CACHE_DIR: join(folder, "other"), SLUICE_NATS_RELEASES_URL: baseUrl },
+      }),
+    ).rejects.toThrow(
       `${baseUrl}/v${PINNED_RELEASE.version}/nats-server-v${PINNED_RELEASE.version}-${releasePlatform()}.tar.gz answered 404`,
     );
   });
@@ -263,7 +307,12 @@ describe("the system's package", () => {
       `echo "$@" >> ${calls}`,
       `case "$*" in *update) touch ${folder}/lists;; *) [ -e ${folder}/lists ] || { echo 'E: Unable to locate package nats-server' >&2; exit 100; }; echo x > a.deb;; esac`,
     );
-    await program(join(bin, "dpkg"), "mkdir -p unpacked/usr/sbin", `printf '#!/bin/sh\\necho nats-server: v2.9.10\\n' > unpacked/usr/sbin/nats-server`, "chmod +x unpacked/usr/sbin/nats-server");
+    await program(
+      join(bin, "dpkg"),
+      "mkdir -p unpacked/usr/sbin",
+      `printf '#!/bin/sh\\necho nats-server: v2.9.10\\n' > unpacked/usr/sbin/nats-server`,
+      "chmod +x unpacked/usr/sbin/nats-server",
+    );
     expect(await findNatsServerBinary(options)).toMatchObject({ source: "package", version: "2.9.10" });
     const [first, second, third] = (await readFile(calls, "utf8")).trim().split("\n");
     expect(first).toBe("download nats-server");
@@ -275,15 +324,27 @@ describe("the system's package", () => {
     const { options, bin } = await emptyMachine();
     await program(join(bin, "dpkg"), "mkdir unpacked");
     await program(join(bin, "apt-get"), "echo 'E: Unable to locate package nats-server' >&2; exit 100");
-    expect((await failure(options)).message).toContain("5. the system's package: apt-get download: E: Unable to locate package nats-server; apt-get update: E: Unable");
+    expect((await failure(options)).message).toContain(
+      "5. the system's package: apt-get download: E: Unable to locate package nats-server; apt-get update: E: Unable",
+    );
     await program(join(bin, "apt-get"), "echo x > a.deb");
-    expect((await failure(options)).message).toContain("5. the system's package: the package nats-server has no nats-server in it");
+    expect((await failure(options)).message).toContain(
+      "5. the system's package: the package nats-server has no nats-server in it",
+    );
   });
 
   test("of Homebrew is installed, with a loud word", async () => {
     const { options, bin, lines } = await emptyMachine();
-    await program(join(bin, "brew"), `printf '#!/bin/sh\\necho nats-server: v2.12.1\\n' > ${bin}/nats-server; chmod +x ${bin}/nats-server`);
-    expect(await findNatsServerBinary(options)).toEqual({ kind: "binary", path: join(bin, "nats-server"), version: "2.12.1", source: "package" });
+    await program(
+      join(bin, "brew"),
+      `printf '#!/bin/sh\\necho nats-server: v2.12.1\\n' > ${bin}/nats-server; chmod +x ${bin}/nats-server`,
+    );
+    expect(await findNatsServerBinary(options)).toEqual({
+      kind: "binary",
+      path: join(bin, "nats-server"),
+      version: "2.12.1",
+      source: "package",
+    });
     expect(lines).toContain("INSTALLING nats-server on this system: brew install --quiet nats-server");
     await access(join(bin, "nats-server"));
   });

@@ -102,7 +102,9 @@ describe("an embedded nats-server", () => {
     const connection = await connect({ servers: server.url });
     expect(connection.info?.max_payload).toBe(8 * 1024 * 1024);
     await connection.close();
-    await expect(startTestServer({ maxPayloadBytes: 9 * 1024 * 1024 })).rejects.toThrow("expected 'maxPayloadBytes' to be an integer from 1 to 8388608, got 9437184");
+    await expect(startTestServer({ maxPayloadBytes: 9 * 1024 * 1024 })).rejects.toThrow(
+      "expected 'maxPayloadBytes' to be an integer from 1 to 8388608, got 9437184",
+    );
   });
 
   test("takes further configuration, with users too", async () => {
@@ -156,8 +158,14 @@ describe("a start that cannot work", () => {
   });
 
   test("says that a program cannot be run, or is not a nats-server", async () => {
-    await expect(startTestServer({ binary: "/nowhere/nats-server" })).rejects.toMatchObject({ code: "NATS_SERVER_START_FAILED", message: expect.stringContaining("ENOENT") });
-    await expect(startTestServer({ binary: "/bin/false" })).rejects.toMatchObject({ code: "NATS_SERVER_START_FAILED", message: expect.stringContaining("ended with code 1") });
+    await expect(startTestServer({ binary: "/nowhere/nats-server" })).rejects.toMatchObject({
+      code: "NATS_SERVER_START_FAILED",
+      message: expect.stringContaining("ENOENT"),
+    });
+    await expect(startTestServer({ binary: "/bin/false" })).rejects.toMatchObject({
+      code: "NATS_SERVER_START_FAILED",
+      message: expect.stringContaining("ended with code 1"),
+    });
   });
 
   test("gives up at its deadline and leaves nothing running", async () => {

@@ -6,7 +6,8 @@ import { temporaryFolder } from "./temporary-folder.ts";
 /** The nats-server that the tests run; `global-setup.ts` has found it. */
 export function natsServerBinary(): string {
   const binary = process.env["SLUICE_TEST_NATS_SERVER"];
-  if (binary === undefined) throw new Error("SLUICE_TEST_NATS_SERVER is not set: run the tests through vitest, whose global setup finds a nats-server");
+  if (binary === undefined)
+    throw new Error("SLUICE_TEST_NATS_SERVER is not set: run the tests through vitest, whose global setup finds a nats-server");
   return binary;
 }
 

@@ -59,9 +59,16 @@ export class TestProcess {
   async waitForOutput(pattern: RegExp | string, timeoutMs = 30_000): Promise<RegExpMatchArray> {
     const match = () => {
       const output = `${this.stdout}\n${this.stderr}`;
-      return typeof pattern === "string" ? (output.includes(pattern) ? ([pattern] as RegExpMatchArray) : null) : output.match(pattern);
+      return typeof pattern === "string"
+        ? output.includes(pattern)
+          ? ([pattern] as RegExpMatchArray)
+          : null
+        : output.match(pattern);
     };
-    await waitFor(() => match() !== null || this.ended, { timeoutMs, what: `${pattern} in the output of ${this.#command}` }).catch((error: Error) => {
+    await waitFor(() => match() !== null || this.ended, {
+      timeoutMs,
+      what: `${pattern} in the output of ${this.#command}`,
+    }).catch((error: Error) => {
       throw new Error(`${error.message}\n${this.#transcript()}`, { cause: error });
     });
     const found = match();
@@ -102,7 +109,12 @@ export function startProcess(command: string, args: readonly string[], options: 
     if (value === undefined) delete env[name];
     else env[name] = value;
   }
-  const child = spawn(command, args, { cwd: options.cwd ?? PROJECT_FOLDER, env, detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(command, args, {
+    cwd: options.cwd ?? PROJECT_FOLDER,
+    env,
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   child.stdin.on("error", () => undefined); // it ended without reading
   child.stdin.end(options.input ?? "");
   const started = new TestProcess(child, [command, ...args].join(" "));
@@ -110,7 +122,8 @@ export function startProcess(command: string, args: readonly string[], options: 
   return started;
 }
 
-export const startNode = (args: readonly string[], options?: StartOptions): TestProcess => startProcess(process.execPath, args, options);
+export const startNode = (args: readonly string[], options?: StartOptions): TestProcess =>
+  startProcess(process.execPath, args, options);
 
 /** The built `sluice` command with these arguments. */
 export const startCli = (args: readonly string[], options?: StartOptions): TestProcess => startNode([CLI_FILE, ...args], options);

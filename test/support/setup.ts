@@ -14,5 +14,6 @@ afterEach(async () => await endTest());
 afterAll(async () => {
   await endFile();
   const leftovers = await endLeftovers(mark);
-  if (leftovers.length > 0) throw new Error(`this test file left processes behind (they were ended now):\n  ${leftovers.join("\n  ")}`);
+  if (leftovers.length > 0)
+    throw new Error(`this test file left processes behind (they were ended now):\n  ${leftovers.join("\n  ")}`);
 });

@@ -13,7 +13,11 @@ async function machine() {
     return join(folder, name);
   };
   const lines: string[] = [];
-  const options = { env: { PATH: join(folder, "bin") }, systemFolders: [join(folder, "usr")], log: (line: string) => void lines.push(line) };
+  const options = {
+    env: { PATH: join(folder, "bin") },
+    systemFolders: [join(folder, "usr")],
+    log: (line: string) => void lines.push(line),
+  };
   return { folder, program, lines, options };
 }
 
@@ -41,9 +45,17 @@ describe("the browser for tests", () => {
     const { folder, program, options, lines } = await machine();
     const calls = join(folder, "calls");
     // The first try finds no package lists.
-    await program("bin/apt-get", `echo "$@" >> ${calls}; [ "$1" = update ] && exit 0; grep -q update ${calls} || exit 100; printf '#!/bin/sh\\n' > ${folder}/bin/chromium; chmod +x ${folder}/bin/chromium`);
-    expect(await findBrowser({ ...options, root: true })).toMatchObject({ path: undefined, reasons: { 2: "the system's package: was not to be installed" } });
-    expect(await findBrowser({ ...options, root: false, install: true })).toMatchObject({ reasons: { 2: expect.stringContaining("needs root") } });
+    await program(
+      "bin/apt-get",
+      `echo "$@" >> ${calls}; [ "$1" = update ] && exit 0; grep -q update ${calls} || exit 100; printf '#!/bin/sh\\n' > ${folder}/bin/chromium; chmod +x ${folder}/bin/chromium`,
+    );
+    expect(await findBrowser({ ...options, root: true })).toMatchObject({
+      path: undefined,
+      reasons: { 2: "the system's package: was not to be installed" },
+    });
+    expect(await findBrowser({ ...options, root: false, install: true })).toMatchObject({
+      reasons: { 2: expect.stringContaining("needs root") },
+    });
     expect(lines).toEqual([]);
     expect(await findBrowser({ ...options, root: true, install: true })).toEqual({ path: join(folder, "bin/chromium") });
     expect((await readFile(calls, "utf8")).trim().split("\n")).toHaveLength(3);
