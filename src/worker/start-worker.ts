@@ -85,6 +85,7 @@ class WorkerNode implements Worker {
 
   readonly #life = createStepper(workerLife);
   #state: Step["snapshot"] | undefined;
+  readonly #events: (WorkerLifeEvent | { readonly type: string })[] = [];
   readonly #timers = new Map<string, NodeJS.Timeout>();
   /** Aborted when the worker is stopped before it runs. */
   readonly #starting = new AbortController();
@@ -208,9 +209,15 @@ class WorkerNode implements Worker {
 
   // --- its life ---
 
+  /** Events are carried out one after another: one that comes out of an action waits for the others of its step. */
   #send(event: WorkerLifeEvent | { readonly type: string }): void {
-    if (this.#state === undefined || this.#state.status !== "active") return;
-    this.#carryOut(this.#life.step(this.#state, event));
+    this.#events.push(event);
+    if (this.#events.length > 1) return;
+    for (let next = event; ; next = this.#events[0] as typeof event) {
+      if (this.#state?.status === "active") this.#carryOut(this.#life.step(this.#state, next));
+      this.#events.shift();
+      if (this.#events.length === 0) return;
+    }
   }
 
   #carryOut(step: Step): void {
