@@ -1,5 +1,5 @@
 /**
- * The test suite. One project per kind of test (see CONTRIBUTING): `npx vitest run --project unit` runs one of them alone.
+ * The test suite. One project per kind of test: `npx vitest run --project unit` runs one of them alone.
  * Acceptance tests use the built package, as a user would; everything else imports the sources.
  */
 import { fileURLToPath } from "node:url";
