@@ -213,7 +213,7 @@ export class PartitionStream {
   }
 
   /** A reader of the inbox after a sequence; start and stop it. */
-  readInbox(afterSeq: number, onMessage: (message: ReadMessage) => void | Promise<void>): StreamReader {
+  readInbox(afterSeq: number, onMessage: (message: ReadMessage) => Promise<void> | undefined): StreamReader {
     return new StreamReader(this.#connection, {
       stream: this.stream,
       subject: this.#names.inbox(this.#partition),
@@ -234,6 +234,7 @@ export class PartitionStream {
       onMessage: (message) => {
         if (message.seq <= to) onMessage(message);
         if (message.seq >= to) done();
+        return undefined;
       },
       logger: this.#logger,
       window: 5_000,

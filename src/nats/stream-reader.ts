@@ -2,7 +2,7 @@
  * Reads the messages of a stream, or of one of its subjects, in order and without gaps from a sequence on: through
  * reconnects, restarts of the server and lost consumers. Positions are the reader's business alone; the server keeps none.
  */
-import { type ConsumerMessages, DeliverPolicy, jetstream } from "@nats-io/jetstream";
+import { type ConsumerMessages, DeliverPolicy, type JsMsg, jetstream } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import type { Connection } from "./connection.ts";
 
@@ -21,8 +21,8 @@ export interface StreamReaderOptions {
   readonly subject?: string;
   /** The first sequence wanted. */
   readonly fromSeq: number;
-  /** Called in order. A promise holds the next message back. */
-  readonly onMessage: (message: ReadMessage) => void | Promise<void>;
+  /** Called in order. A promise holds the next message back; it may not reject. */
+  readonly onMessage: (message: ReadMessage) => Promise<void> | undefined;
   readonly logger: Logger;
   /** How many messages may be on their way at a time. Default 1,000. */
   readonly window?: number;
@@ -68,40 +68,59 @@ export class StreamReader {
   async #run(): Promise<void> {
     const { stream, subject, logger, window = 1_000 } = this.#options;
     while (!this.#stopped && !this.#connection.isClosed) {
+      let failed = false;
       try {
         const consumer = await jetstream(this.#connection.nats).consumers.get(stream, {
           ...(subject !== undefined && { filter_subjects: subject }),
           deliver_policy: DeliverPolicy.StartSequence,
           opt_start_seq: this.#next,
           inactive_threshold: 30_000,
-          headers_only: false,
         });
         if (this.#stopped) return;
-        const messages = await consumer.consume({ max_messages: window, expires: 30_000, idle_heartbeat: IDLE_HEARTBEAT_MS });
+        let held: Promise<void> | undefined;
+        let wake: () => void = () => undefined;
+        const interrupted = new Promise<void>((resolve) => (wake = resolve));
+        // A callback and not an iterator: a promise per message would cost more than the message.
+        const messages = await consumer.consume({
+          max_messages: window,
+          expires: 30_000,
+          idle_heartbeat: IDLE_HEARTBEAT_MS,
+          callback: (message) => {
+            if (held !== undefined || this.#stopped || message.seq < this.#next) return;
+            const waits = this.#handle(message);
+            if (waits === undefined) return;
+            held = waits;
+            wake();
+          },
+        });
         this.#messages = messages;
-        for await (const message of messages) {
-          if (this.#stopped) return;
-          const { seq } = message;
-          if (seq < this.#next) continue;
-          const handled = this.#options.onMessage({
-            subject: message.subject,
-            seq,
-            data: message.data,
-            get timeMs() {
-              return message.info.timestampNanos / 1_000_000;
-            },
-            header: (name) => (message.headers?.has(name) === true ? message.headers.get(name) : undefined),
-          });
-          if (handled !== undefined) await handled;
-          this.#next = seq + 1;
-        }
+        await Promise.race([messages.closed(), interrupted]);
+        // The library goes on pulling whatever is done with its messages. So to hold back is to close, and to begin again there.
+        await messages.close();
+        if (held !== undefined) await held;
       } catch (error) {
         if (this.#stopped) return;
+        failed = true;
         logger.debug({ err: error, stream, subject }, "reading a stream was interrupted; trying again");
       } finally {
         this.#messages = undefined;
       }
-      if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      if (failed && !this.#stopped) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
+  }
+
+  #handle(message: JsMsg): Promise<void> | undefined {
+    const { seq } = message;
+    const waits = this.#options.onMessage({
+      subject: message.subject,
+      seq,
+      data: message.data,
+      get timeMs() {
+        return message.info.timestampNanos / 1_000_000;
+      },
+      header: (name) => (message.headers?.has(name) === true ? message.headers.get(name) : undefined),
+    });
+    this.#next = seq + 1;
+    return waits;
   }
 }
