@@ -31,6 +31,7 @@ import { Outbound, payloadJson } from "./outbound.ts";
 import { Partition, type Journal, type ToCreation } from "./partition.ts";
 import { PartitionCore } from "./partition-core.ts";
 import { type Home, Placement } from "./placement.ts";
+import { Retention } from "./retention.ts";
 import { Rounds } from "./rounds.ts";
 import { Router } from "./router.ts";
 import { type Creation, INLINE_INPUT_CHARS } from "./run.ts";
@@ -107,6 +108,7 @@ class EngineNode implements Engine {
   #keyer: Keyer | undefined = undefined;
   #router: Router | undefined = undefined;
   #service: Service | undefined = undefined;
+  #retention: Retention | undefined = undefined;
   #history: HistoryPort | undefined = undefined;
   readonly #subscriptions: Subscription[] = [];
   #ticker: NodeJS.Timeout | undefined = undefined;
@@ -204,6 +206,9 @@ class EngineNode implements Engine {
       logger,
     });
     await this.#router.start();
+    const router = this.#router;
+    this.#retention = new Retention({ connection, names: this.#names, partitions: this.#partitions, retentionMs: this.#settings.retentionMs, routedSeq: () => router.durableSeq, logger });
+    this.#retention.start();
     const api = new Api({
       connection,
       names: this.#names,
@@ -230,6 +235,7 @@ class EngineNode implements Engine {
     if (this.#lease?.held !== true) await this.#lease?.release();
     const giveUp = setTimeout(() => this.#streams.forEach((stream) => stream.stop()), STOP_TIMEOUT_MS);
     await this.#service?.stop();
+    await this.#retention?.stop();
     await this.#router?.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     await Promise.all(this.#inboxes.map((inbox) => inbox.stop()));

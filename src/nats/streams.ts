@@ -83,3 +83,22 @@ export async function purgeBelow(connection: Connection, stream: string, subject
   const manager = await jetstreamManager(connection.nats, { checkAPI: false });
   await manager.streams.purge(stream, { filter: subject, seq: below });
 }
+
+/**
+ * The sequence of the first message that was stored at or after a time; one above the last when there is none. A binary
+ * search, since servers before 2.11 cannot be asked.
+ */
+export async function firstSeqSince(connection: Connection, stream: string, timeMs: number): Promise<number> {
+  const manager = await jetstreamManager(connection.nats, { checkAPI: false });
+  const { state } = await manager.streams.info(stream);
+  let low = state.first_seq;
+  let high = state.last_seq + 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const message = await manager.streams.getMessage(stream, { seq: middle, next_by_subj: ">" });
+    if (message === null || message.seq >= high) high = middle;
+    else if (message.time.getTime() < timeMs) low = message.seq + 1;
+    else high = middle;
+  }
+  return low;
+}
