@@ -6,10 +6,11 @@
  * How it differs from `transition()` inside, all of it invisible in the results:
  * - One inert actor scope per machine. `transition()` makes two actor systems and a full initial snapshot per call.
  * - `assign` copies the snapshot. XState's computes the state value anew, from all active nodes, though it cannot have changed.
- * - An invoked actor is never created, not even an idle one (1.4 µs and 1.9 kB each): its place in `children` is a
- *   reference that all runs share.
+ * - An invoked actor is never created, not even an idle one (10 µs and 1.6 kB each): its place in `children` is a
+ *   reference that all runs share. Without any logic at all, XState would forget the id by the time it stops.
  * - State nodes are asked for transitions only where they have one for the event's type. XState asks every active node, and
- *   each remembers every type that it was ever asked for: in a machine of 100 steps tens of megabytes.
+ *   each remembers every type that it was ever asked for: 4 MB after one run through a machine of 100 steps.
+ * For a run of one no-op step that makes 24 µs for its three transitions, of 120 (Node 20, production build).
  */
 import { createActor } from "xstate";
 import type { AnyEventObject, AnyMachineSnapshot, AnyStateMachine, AnyStateNode } from "xstate";
@@ -280,7 +281,9 @@ function selectTransitions(machine: any): (snapshot: any, event: AnyEventObject)
       }
     }
     if (selected !== undefined) return selected;
-    return node.transitions.has(event.type) || wildcards.has(node) ? node.next(snapshot, event) : undefined;
+    const own: any[] | undefined = node.transitions.get(event.type);
+    if (own === undefined) return wildcards.has(node) ? node.next(snapshot, event) : undefined;
+    return own.length === 1 && own[0].guard === undefined ? own : node.next(snapshot, event);
   }
 
   return (snapshot, event) => select(machine.root, snapshot.value, snapshot, event, reach.get(event.type)) ?? [];
