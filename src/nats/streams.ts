@@ -95,9 +95,12 @@ export async function firstSeqSince(connection: Connection, stream: string, time
   let high = state.last_seq + 1;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const message = await manager.streams.getMessage(stream, { seq: middle, next_by_subj: ">" });
-    if (message === null || message.seq >= high) high = middle;
-    else if (message.time.getTime() < timeMs) low = message.seq + 1;
+    // The first one there is from the middle on: some may be gone.
+    const { message } = (await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ seq: middle, next_by_subj: ">" }))).json<{
+      message?: { seq: number; time: string };
+    }>();
+    if (message === undefined || message.seq >= high) high = middle;
+    else if (Date.parse(message.time) < timeMs) low = message.seq + 1;
     else high = middle;
   }
   return low;
