@@ -182,7 +182,7 @@ const actions = {
 
 const guards = {
   parentsSucceeded: ({ context }: Args, { steps }: { readonly steps: readonly string[] }): boolean =>
-    context.ending === null && steps.every((step) => context.steps[step]?.status === "succeeded"),
+    steps.every((step) => context.steps[step]?.status === "succeeded"),
   /** Its last attempt has failed. */
   mayRetry: ({ context }: Args, { step, retries }: Params & { readonly retries: number }): boolean => {
     const { failures, error } = stepOf(context, step);
