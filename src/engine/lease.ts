@@ -109,8 +109,14 @@ export class Lease {
     }
   }
 
+  #renewIn(ms: number, renewedAt: number): void {
+    this.#timer = setTimeout(() => {
+      this.#renewing = this.#renew(renewedAt);
+    }, ms);
+  }
+
   #arm(renewedAt: number): void {
-    this.#timer = setTimeout(() => (this.#renewing = this.#renew(renewedAt)), this.#options.ttlMs / 3);
+    this.#renewIn(this.#options.ttlMs / 3, renewedAt);
   }
 
   async #renew(renewedAt: number): Promise<void> {
@@ -139,7 +145,7 @@ export class Lease {
     } catch (error) {
       // The server is away: nobody else can take the lease meanwhile either. The fence decides about what was written.
       logger.debug({ err: error, lease: key, sinceMs: performance.now() - renewedAt }, "the lease could not be renewed; trying again");
-      if (this.#mode === "held") this.#timer = setTimeout(() => (this.#renewing = this.#renew(renewedAt)), Math.min(500, ttlMs / 3));
+      if (this.#mode === "held") this.#renewIn(Math.min(500, ttlMs / 3), renewedAt);
     }
   }
 }

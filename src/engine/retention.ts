@@ -32,7 +32,9 @@ export class Retention {
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => (this.#running = this.#run()), this.#everyMs);
+    this.#timer ??= setInterval(() => {
+      this.#running = this.#run();
+    }, this.#everyMs);
   }
 
   async stop(): Promise<void> {
