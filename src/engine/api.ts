@@ -148,9 +148,10 @@ export class Api {
   async #recorded<T>(id: string, read: (history: HistoryPort, after?: { partition: number; seq: number }) => Promise<T>): Promise<T | undefined> {
     const history = this.#options.history();
     if (history === undefined) throw new RequestError(`run ${id} is not live, and this engine has no history`, { operation: "run.get", status: 501, reason: "HISTORY_UNAVAILABLE" });
-    let found: T | undefined;
-    for (const partition of this.#options.partitions) found = await read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) });
-    return found;
+    const answers = await Promise.all(
+      this.#options.partitions.map((partition) => read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) })),
+    );
+    return answers.find((answer) => answer !== undefined && !(Array.isArray(answer) && answer.length === 0));
   }
 
   async #withInput(view: RunView, ref: PayloadRef | undefined): Promise<RunView> {

@@ -47,6 +47,8 @@ export interface Engine {
 
 interface ClusterSettings {
   readonly v: 1;
+  /** Tells this cluster's data from another's: of a history file, for one. */
+  readonly id: string;
   readonly partitions: number;
 }
 
@@ -147,13 +149,13 @@ class EngineNode implements Engine {
     this.#lease = new Lease({ bucket, key: LEASE_KEY, node, ttlMs: leaseMs, logger, onLost: () => this.#lost("another engine node took the lease") });
     if (!(await this.#lease.acquire())) throw new RequestError("the engine was stopped while it waited for its lease", { operation: "start", status: 503 });
 
-    const partitions = await this.#clusterPartitions(bucket);
+    const { id, partitions } = await this.#clusterSettings(bucket);
     await ensureStreams(connection, this.#names, partitions, { replicas, duplicateWindowMs: DUPLICATE_WINDOW_MS, rejectedMaxAgeMs: REJECTED_MAX_AGE_MS });
     const homes = await bucket.get<Record<string, Home>>(PLACEMENT_KEY);
     this.#placement = new Placement(partitions, homes?.value);
     const definitions = await bucket.list<StoredDefinition>("definition.>");
     for (const { value } of definitions.sort((a, b) => a.value.since - b.value.since)) this.#define(value);
-    this.#history = await this.#openHistory();
+    this.#history = await this.#openHistory(id);
     for (const { value } of definitions) this.#history?.define(value.spec);
 
     const dispatcher = new Dispatcher(
@@ -272,13 +274,13 @@ class EngineNode implements Engine {
     }
   }
 
-  async #clusterPartitions(bucket: Bucket): Promise<number> {
-    const wanted: ClusterSettings = { v: 1, partitions: this.#settings.partitions };
+  async #clusterSettings(bucket: Bucket): Promise<ClusterSettings> {
+    const wanted: ClusterSettings = { v: 1, id: this.#newUlid(), partitions: this.#settings.partitions };
     await bucket.compareAndSet(SETTINGS_KEY, wanted, 0);
     const settings = (await bucket.get<ClusterSettings>(SETTINGS_KEY))?.value ?? wanted;
     if (settings.partitions !== this.#settings.partitions)
       this.#logger.info({ partitions: settings.partitions, asked: this.#settings.partitions }, "the cluster keeps the number of partitions that it was created with");
-    return settings.partitions;
+    return settings;
   }
 
   // ---------------------------------------------------------------- recovery
@@ -349,10 +351,17 @@ class EngineNode implements Engine {
     return stream.lastJournalSeq;
   }
 
-  async #openHistory(): Promise<HistoryPort | undefined> {
+  async #openHistory(cluster: string): Promise<HistoryPort | undefined> {
     try {
       const { openHistory } = await import("../history/open-history.ts");
-      return await openHistory({ dataDir: this.#settings.dataDir, prefix: this.#names.prefix, retentionMs: this.#settings.retentionMs, logger: this.#logger });
+      return await openHistory({
+        dataDir: this.#settings.dataDir,
+        prefix: this.#names.prefix,
+        cluster,
+        retentionMs: this.#settings.retentionMs,
+        logger: this.#logger,
+        readJournal: async (partition, afterSeq, onMessage) => this.#streams[partition]?.readJournal(afterSeq, onMessage),
+      });
     } catch (error) {
       this.#logger.error({ err: error, dataDir: this.#settings.dataDir }, "the history cannot be opened: runs that have ended will not be shown");
       return undefined;
