@@ -19,7 +19,7 @@ export class Child {
   #ready: Promise<Record<string, unknown>>;
 
   constructor(script: string, args: readonly string[]) {
-    this.process = fork(fileURLToPath(new URL(script, import.meta.url)), [...args], { execArgv: ["--import", "tsx", "--expose-gc", ...(process.env["BENCH_PROFILE"] === script ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : [])], env: ENVIRONMENT, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.process = fork(fileURLToPath(new URL(script, import.meta.url)), [...args], { execArgv: ["--import", "tsx", "--expose-gc", ...(process.env["BENCH_NODE"]?.split(" ") ?? []), ...(process.env["BENCH_PROFILE"] === script ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : [])], env: ENVIRONMENT, stdio: ["ignore", "inherit", "inherit", "ipc"] });
     this.process.on("message", (message: Record<string, unknown>) => {
       for (const listener of this.#listeners) listener(message);
       const index = this.#waiters.findIndex(({ wants }) => wants(message));

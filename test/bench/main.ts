@@ -178,7 +178,7 @@ async function backlog(waiting: number, keys: number): Promise<void> {
         // Is there a page that begins with the last group?
         const reply = await nats.request("sluice.api.group.list", JSON.stringify({ limit: workflow, size: 1, cursor: (count - 1).toString(36) }), { timeout: 30_000 });
         if (reply.json<{ items?: unknown[] }>().items?.length === 1) break;
-      } else if ((await client.groups.get(workflow, "k0")).waiting >= waiting) break;
+      } else if ((await client.groups.get({ limit: workflow, key: "k0" })).waiting >= waiting) break;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     const full = await engine.usage();
