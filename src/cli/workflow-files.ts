@@ -2,6 +2,7 @@
  * Users' workflow files: loads TypeScript and JavaScript, finds the workflow definitions among the exports, and says in one line
  * with file and position what is wrong with a file that cannot be used.
  */
+import { spawnSync } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { extname, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -9,6 +10,7 @@ import { isDefinitionError } from "../errors.ts";
 import { isWorkflow } from "../workflow/define.ts";
 import type { AnyWorkflow } from "../workflow/workflow.ts";
 import { CliError } from "./cli-error.ts";
+import { lendOwnPackages } from "./own-packages.ts";
 
 const JAVASCRIPT = [".js", ".mjs", ".cjs"];
 const TYPESCRIPT = [".ts", ".mts", ".cts", ".tsx", ".jsx"];
@@ -24,10 +26,11 @@ export class WorkflowFileError extends CliError {
  */
 export async function loadWorkflows(files: readonly string[], folder: string): Promise<readonly AnyWorkflow[]> {
   const paths = await findWorkflowFiles(files, folder);
+  const modules = await loadAll(paths, folder);
   const found = new Map<string, { readonly workflow: AnyWorkflow; readonly file: string }>();
   for (const path of paths) {
     const file = shown(path, folder);
-    const workflows = workflowsIn(await load(path, file, folder));
+    const workflows = workflowsIn(modules.get(path) ?? {});
     if (workflows.length === 0) throw new WorkflowFileError(`${file}: exports no workflow; expected something like "export const answer = defineWorkflow({ … }).step(…)"`);
     for (const workflow of workflows) {
       const version = versionOf(workflow, file);
@@ -66,17 +69,34 @@ function registerTypeScript(): Promise<void> {
   return typescript;
 }
 
-async function load(path: string, file: string, folder: string): Promise<Record<string, unknown>> {
-  if (TYPESCRIPT.includes(extname(path))) await registerTypeScript();
+type ModuleExports = Readonly<Record<string, unknown>>;
+
+/** JavaScript first, by Node.js alone, which says better what is wrong with it than the loader for TypeScript does. */
+async function loadAll(paths: readonly string[], folder: string): Promise<ReadonlyMap<string, ModuleExports>> {
+  const modules = new Map<string, ModuleExports>();
+  const loadSome = async (some: readonly string[]): Promise<void> => {
+    for (const path of some) modules.set(path, await load(path, folder));
+  };
+  const typescript = paths.filter((path) => TYPESCRIPT.includes(extname(path)));
+  const javascript = paths.filter((path) => !typescript.includes(path));
+  lendOwnPackages(javascript);
+  await loadSome(javascript);
+  if (typescript.length > 0) await registerTypeScript();
+  lendOwnPackages(typescript);
+  await loadSome(typescript);
+  return modules;
+}
+
+async function load(path: string, folder: string): Promise<ModuleExports> {
   try {
-    return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+    return (await import(pathToFileURL(path).href)) as ModuleExports;
   } catch (error) {
-    throw new WorkflowFileError(explain(error, path, file, folder), { cause: error });
+    throw new WorkflowFileError(explain(error, path, shown(path, folder), folder), { cause: error });
   }
 }
 
 /** Also below `default`, where CommonJS modules have their exports. */
-function workflowsIn(module: Record<string, unknown>): readonly AnyWorkflow[] {
+function workflowsIn(module: ModuleExports): readonly AnyWorkflow[] {
   const found = new Set<AnyWorkflow>();
   const add = (value: unknown): void => {
     if (isWorkflow(value)) found.add(value);
@@ -99,10 +119,10 @@ function versionOf(workflow: AnyWorkflow, file: string): string {
 
 function explain(error: unknown, path: string, file: string, folder: string): string {
   if (!(error instanceof Error)) return `${file}: threw ${String(error)} when it was loaded`;
-  const syntax = syntaxProblem(error, folder);
+  const syntax = syntaxProblem(error, path, folder);
   if (syntax !== undefined) return syntax;
   const { code } = error as NodeJS.ErrnoException;
-  if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") return `${file}: ${missingModule(error, folder)}`;
+  if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") return `${file}: ${missingModule(error, path, folder)}`;
   const at = positionOf(error, path);
   const where = at === undefined ? file : `${file}:${at}`;
   if (isDefinitionError(error)) return `${where}: ${error.message}`;
@@ -110,18 +130,20 @@ function explain(error: unknown, path: string, file: string, folder: string): st
 }
 
 /** Of esbuild (TypeScript) and of Node.js; both name the file that is wrong, which may be one that was imported. */
-function syntaxProblem(error: Error, folder: string): string | undefined {
+function syntaxProblem(error: Error, path: string, folder: string): string | undefined {
   const transformed = /^(.+?):(\d+):(\d+): (?:ERROR|error): (.+)$/m.exec(error.message);
   if (transformed !== null) return `${shown(transformed[1] ?? "", folder)}:${transformed[2]}:${transformed[3]}: syntax error: ${transformed[4]}`;
   if (!(error instanceof SyntaxError)) return undefined;
-  const [, place, line] = /^(.+?):(\d+)$/m.exec(error.stack?.split("\n", 1)[0] ?? "") ?? [];
+  // Of a module, Node.js keeps the position to itself, and says it only where nobody catches the error.
+  const checked = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" }).stderr;
+  const [, place, line] = /^(.+?):(\d+)$/m.exec(error.stack?.split("\n", 1)[0] ?? "") ?? /^(.+?):(\d+)$/m.exec(checked) ?? [];
   return place === undefined ? undefined : `${shown(toPath(place), folder)}:${line}: syntax error: ${error.message.split("\n", 1)[0]}`;
 }
 
-function missingModule(error: Error, folder: string): string {
+function missingModule(error: Error, path: string, folder: string): string {
   const [, what = "", importer] = /^Cannot find (?:package|module) '([^']+)'(?: imported from (.+))?/.exec(error.message) ?? [];
   if (what === "") return error.message.split("\n", 1)[0] ?? "";
-  const inOther = importer === undefined ? "" : `, which ${shown(toPath(importer.trim()), folder)} imports`;
+  const inOther = importer === undefined || toPath(importer.trim()) === path ? "" : `, which ${shown(toPath(importer.trim()), folder)} imports`;
   const isFile = /^(?:[./\\]|file:|[A-Za-z]:[\\/])/.test(what);
   return isFile ? `there is no file ${shown(toPath(what), folder)}${inOther}` : `the package "${what}" is not installed${inOther}; install it with "npm install ${what}"`;
 }

@@ -45,16 +45,14 @@ async function publishOne(cli: Cli, event: string, json: string, options: Option
 async function publishLines(cli: Cli, event: string, options: Options): Promise<void> {
   if (options.id !== undefined) throw new UsageError("--id names one event; it cannot be given with standard input");
   const problems = createLineProblems(cli);
-  const started = performance.now();
-  const published = await cli.withClient(options, (client) => publishAll(cli, client, event, options, problems));
-  const tookMs = performance.now() - started;
+  const { published, tookMs } = await cli.withClient(options, (client) => publishAll(cli, client, event, options, problems));
   problems.end();
   if (options.json === true) cli.json({ event, published, failed: problems.count });
   else cli.print(`published ${formatCount(published)} ${published === 1 ? "event" : "events"} (${formatRate(published, tookMs)})`);
   if (problems.count > 0) throw new SilentExit(EXIT_FAILED);
 }
 
-async function publishAll(cli: Cli, client: Client, event: string, options: Options, problems: LineProblems): Promise<number> {
+async function publishAll(cli: Cli, client: Client, event: string, options: Options, problems: LineProblems): Promise<{ readonly published: number; readonly tookMs: number }> {
   const common = publishOptions(options);
   const progress = createProgress(cli.terminal.stderr);
   /** By position among what was handed over, the line it came from. */
@@ -73,13 +71,14 @@ async function publishAll(cli: Cli, client: Client, event: string, options: Opti
   }
   try {
     const onProgress = (count: number): void => progress.update(`published ${formatCount(count)} (${formatRate(count, performance.now() - started)})`);
-    return (await client.publishMany(events(), { onProgress })).length;
+    const results = await client.publishMany(events(), { onProgress });
+    return { published: results.length, tookMs: performance.now() - started };
   } catch (error) {
     const failures = failuresOf(error);
     if (failures === undefined) throw error;
     progress.clear();
     for (const { index, error: reason } of failures) problems.add(lines[index] ?? index + 1, errorText(reason));
-    return lines.length - failures.length;
+    return { published: lines.length - failures.length, tookMs: performance.now() - started };
   } finally {
     progress.clear();
   }
