@@ -3,6 +3,10 @@
  * another layout is deleted and a corrupt one is put aside (`<file>.corrupt`, one at most); both begin anew.
  *
  * One process at a time: the file is locked while it is open (two writers would count facts twice).
+ *
+ * Once per thread: libsql ends a statement, and with it the connection and its lock, when the statement is collected as
+ * garbage, whatever `close` says; and SQLite removes the log of a connection that ends by its name, though it may be that of a
+ * newer one. When the thread has ended, so have they.
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
@@ -49,49 +53,64 @@ const TABLES = `
   PRAGMA user_version = ${LAYOUT};
 `;
 
-export interface OpenedDatabase {
-  readonly sql: Sql;
-  /** Why the file that was there was not used, for the log. */
-  readonly discarded?: string;
+/** What is wrong with the file that is there. `keep`: put it aside rather than delete it. */
+export interface Discard {
+  readonly why: string;
+  readonly keep: boolean;
 }
 
-/**
- * Opens or creates the file; `:memory:` is one that nobody else sees. `corrupt` says what was found to be wrong with the file
- * while it was in use. Throws what the system or SQLite says.
- */
-export function openDatabase(
-  { file, cluster }: { readonly file: string; readonly cluster: string },
-  corrupt?: string,
-): OpenedDatabase {
-  if (file !== ":memory:") mkdirSync(dirname(file), { recursive: true });
-  if (corrupt !== undefined) return putAside(file, cluster, corrupt);
-  try {
-    const sql = open(file);
-    const layout = Number(sql.pragma("user_version", { simple: true }) ?? 0) || layoutOf(sql);
-    if (layout === 0) return { sql: fill(sql, cluster) };
-    const other = layout === LAYOUT ? clusterOf(sql) : undefined;
-    if (layout === LAYOUT && other === cluster) return { sql };
-    sql.close();
-    remove(file);
-    const discarded = layout === LAYOUT ? "it is of another cluster" : `it has layout ${layout}, and this release uses ${LAYOUT}`;
-    return { sql: fill(open(file), cluster), discarded };
-  } catch (error) {
-    if (!isCorrupt(error)) throw error;
-    return putAside(file, cluster, (error as Error).message);
+/** The file is not of use, and another attempt with `discard` begins anew. In another thread: see above. */
+export class UnusableFileError extends Error {
+  override readonly name = "UnusableFileError";
+  readonly discard: Discard;
+
+  constructor(discard: Discard, options?: ErrorOptions) {
+    super(discard.why, options);
+    this.discard = discard;
   }
 }
 
-/** True where the file, not its surroundings, is what is wrong. */
-export function isCorrupt(error: unknown): boolean {
-  const code = String((error as { code?: unknown } | null)?.code ?? "");
-  return code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB");
+/**
+ * Opens or creates the file; `:memory:` is one that nobody else sees. Throws what the system or SQLite says, and
+ * UnusableFileError.
+ */
+export function openDatabase({
+  file,
+  cluster,
+  discard,
+}: {
+  readonly file: string;
+  readonly cluster: string;
+  readonly discard?: Discard;
+}): Sql {
+  if (file !== ":memory:") mkdirSync(dirname(file), { recursive: true });
+  if (discard !== undefined) {
+    if (discard.keep && existsSync(file)) {
+      remove(`${file}.corrupt`);
+      renameSync(file, `${file}.corrupt`);
+    }
+    remove(file);
+  }
+  const sql = open(file);
+  try {
+    const layout = readPragma(sql, "user_version") || layoutOf(sql);
+    if (layout === 0) return fill(sql, cluster);
+    if (layout !== LAYOUT)
+      throw new UnusableFileError({ why: `it has layout ${layout}, and this release uses ${LAYOUT}`, keep: false });
+    if (clusterOf(sql) !== cluster) throw new UnusableFileError({ why: "it is of another cluster", keep: false });
+    return sql;
+  } catch (error) {
+    sql.close();
+    throw error;
+  }
 }
 
-function putAside(file: string, cluster: string, why: string): OpenedDatabase {
-  remove(`${file}.corrupt`);
-  if (existsSync(file)) renameSync(file, `${file}.corrupt`);
-  remove(file);
-  return { sql: fill(open(file), cluster), discarded: `it is corrupt (${why}); kept as ${file}.corrupt` };
+/** What an error says of the file itself, rather than of its surroundings. */
+export function discardOf(error: unknown): Discard | undefined {
+  if (error instanceof UnusableFileError) return error.discard;
+  const code = String((error as { code?: unknown } | null)?.code ?? "");
+  const corrupt = code.startsWith("SQLITE_CORRUPT") || code.startsWith("SQLITE_NOTADB");
+  return corrupt ? { why: `it is corrupt: ${(error as Error).message}`, keep: true } : undefined;
 }
 
 function fill(sql: Sql, cluster: string): Sql {
@@ -124,6 +143,11 @@ function open(file: string): Sql {
     sql.close();
     throw error;
   }
+}
+
+/** The value of a pragma that is a number. (`pragma(…, { simple: true })` of libsql returns an object.) */
+export function readPragma(sql: Sql, name: string): number {
+  return (sql.prepare(`PRAGMA ${name}`).raw().get() as [number])[0];
 }
 
 /** -1 for a file with tables that carries no layout number: not one of ours. */

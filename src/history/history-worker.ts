@@ -7,6 +7,7 @@ const port = parentPort;
 if (port === null) throw new Error("history-worker runs as a worker thread only");
 
 const projector = new Projector(workerData as WorkerOptions, (message: FromWorker) => port.postMessage(message));
+projector.open();
 port.on("message", (message: ToWorker) => {
   projector.receive(message);
   // Lets go of the thread once everything is written.

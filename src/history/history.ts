@@ -16,6 +16,8 @@
  */
 import type { Logger } from "pino";
 import { HistoryError } from "./history-error.ts";
+import { HISTORY_DEFAULTS, type HistoryOptions } from "./history-options.ts";
+import type { Discard } from "./database.ts";
 import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, WorkerOptions } from "./messages.ts";
 import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
@@ -25,54 +27,11 @@ import { startThread, type Thread } from "./thread.ts";
 
 export type HistoryMode = "stopped" | "opening" | "open" | "failed";
 
-export interface HistoryOptions {
-  /** Path of the file, in a folder of this engine node; it is created. `:memory:` keeps everything in memory. */
-  readonly file: string;
-  readonly logger: Logger;
-  /** Whose journals these are: a file of another cluster is not used, since its positions mean nothing here. Default "". */
-  readonly cluster?: string;
-  /** Stream whose messages are the inputs of runs that events started (`names.eventsStream`). */
-  readonly eventsStream: string;
-  readonly retention: {
-    /** Finished runs stay this long. Longer: a larger file. */
-    readonly maxAgeMs: number;
-    /** So many runs stay; above that, those that finished first go. Open runs always stay. */
-    readonly maxRuns: number;
-  };
-  /** Default: the system's clock. */
-  readonly now?: () => number;
-  /** Characters of journal text that may wait for the thread. Default 32 Mi. More: longer bursts without reading again, more memory. */
-  readonly maxQueuedChars?: number;
-  /** Time between news and its transaction. Default 250 ms. Reads don't wait for it. Longer: fewer writes per run. */
-  readonly commitMs?: number;
-  /** Time between commits and their fsync. Default 5 s. Longer: less I/O, journals are kept longer. */
-  readonly checkpointMs?: number;
-  /** Time until a file that failed is tried again. Default 5 s. */
-  readonly retryMs?: number;
-  /** Time between two looks for runs that are to go. Default 10 s. */
-  readonly retainEveryMs?: number;
-  /** How long a read waits for its answer. Default 10 s. */
-  readonly requestTimeoutMs?: number;
-  /** Called when the file is open, each time: what comes after `taken` is to be fed (again). */
-  readonly onOpen?: () => void;
-}
-
 export interface ReadOptions {
   /** Answer only once the projection has come to this place of a journal: the answer knows everything up to there. */
   readonly after?: JournalPosition;
 }
 
-const DEFAULTS = {
-  cluster: "",
-  now: Date.now,
-  maxQueuedChars: 32 * 1024 * 1024,
-  commitMs: 250,
-  checkpointMs: 5_000,
-  retryMs: 5_000,
-  retainEveryMs: 10_000,
-  requestTimeoutMs: 10_000,
-  onOpen: (): void => undefined,
-};
 /** A transaction of so much news takes some 50 ms. */
 const COMMIT_CHARS = 4 * 1024 * 1024;
 
@@ -83,13 +42,17 @@ interface Waiting {
 }
 
 export class History {
-  readonly #options: HistoryOptions & typeof DEFAULTS;
+  readonly #options: HistoryOptions & typeof HISTORY_DEFAULTS;
   readonly #logger: Logger;
   #mode: HistoryMode = "stopped";
   #why = "it was not started";
   #thread: Thread | undefined;
   #opened: { readonly promise: Promise<void>; readonly resolve: () => void } = settled();
   #retry: NodeJS.Timeout | undefined;
+  /** Threads that are ending. */
+  #ending: Promise<unknown> = Promise.resolve();
+  /** The failure that was logged last. */
+  #logged = "";
   #retain: NodeJS.Timeout | undefined;
   readonly #specs = new Map<string, WorkflowSpec>();
   readonly #taken = new Map<number, number>();
@@ -101,7 +64,7 @@ export class History {
   #rooms: (() => void)[] = [];
 
   constructor(options: HistoryOptions) {
-    this.#options = { ...DEFAULTS, ...options };
+    this.#options = { ...HISTORY_DEFAULTS, ...options };
     this.#logger = options.logger;
   }
 
@@ -111,7 +74,13 @@ export class History {
 
   /** Resolves when the file is open, or has failed to open: then it goes on trying, and the log says why. */
   async start(): Promise<void> {
-    if (this.#mode === "stopped") this.#open();
+    if (this.#mode === "stopped") {
+      this.#opened = settlable();
+      this.#setMode("opening", "it is being opened");
+      // A thread that was stopped just now has the file still.
+      await this.#ending;
+      if (this.mode === "opening" && this.#thread === undefined) this.#open();
+    }
     await this.#opened.promise;
   }
 
@@ -122,7 +91,8 @@ export class History {
     const thread = this.#thread;
     this.#thread = undefined;
     this.#setMode("stopped", "it was stopped");
-    await thread?.close();
+    this.#ending = Promise.all([this.#ending, thread?.close()]);
+    await this.#ending;
   }
 
   /** Tells a definition: before any batch with runs of it. Kept in the file. */
@@ -248,47 +218,47 @@ export class History {
     });
   }
 
-  #open(): void {
-    this.#opened = settlable();
+  #open(discard?: Discard): void {
+    if (this.#mode !== "opening") this.#opened = settlable();
     this.#setMode("opening", "it is being opened");
     const { file, cluster, eventsStream, commitMs, checkpointMs } = this.#options;
-    if (this.#thread === undefined) {
-      this.#queuedChars = 0;
-      const options: WorkerOptions = { file, cluster, eventsStream, commitMs, checkpointMs, commitChars: COMMIT_CHARS };
-      const thread = startThread(
-        options,
-        (message) => {
-          if (this.#thread === thread) this.#receive(message);
-        },
-        (error) => {
-          if (this.#thread !== thread) return;
-          this.#thread = undefined;
-          this.#failed(`its thread has ended: ${error.message}`);
-        },
-      );
-      this.#thread = thread;
-    }
-    this.#thread.post({ type: "open" });
-    for (const spec of this.#specs.values()) this.#thread.post({ type: "define", spec });
+    const options: WorkerOptions = {
+      file,
+      cluster,
+      eventsStream,
+      commitMs,
+      checkpointMs,
+      commitChars: COMMIT_CHARS,
+      ...(discard !== undefined && { discard }),
+    };
+    const thread = startThread(
+      options,
+      (message) => {
+        if (this.#thread === thread) this.#receive(message, discard !== undefined);
+      },
+      (error) => {
+        if (this.#thread === thread) this.#failed(`its thread has ended: ${error.message}`);
+      },
+    );
+    this.#thread = thread;
+    this.#queuedChars = 0;
+    for (const spec of this.#specs.values()) thread.post({ type: "define", spec });
   }
 
-  #receive(message: FromWorker): void {
+  /** `anew`: the file that was there has been given up. */
+  #receive(message: FromWorker, anew: boolean): void {
     switch (message.type) {
       case "opened": {
-        if (message.discarded !== undefined)
-          this.#logger.warn(
-            { file: this.#options.file },
-            `the history begins anew: its file could not be used, ${message.discarded}`,
-          );
         for (const positions of [this.#taken, this.#committed, this.#synced]) replace(positions, message.positions);
-        this.#setMode("open", "");
+        this.#logged = "";
+        this.#setMode("open", "it is open");
         this.#retain = setInterval(() => void this.retain().catch(() => undefined), this.#options.retainEveryMs);
         this.#retain.unref();
         this.#options.onOpen();
         return;
       }
       case "failed":
-        return this.#failed(message.message);
+        return this.#failed(message.message, anew ? undefined : message.discard);
       case "taken":
         this.#queuedChars -= message.chars;
         if (this.#queuedChars <= this.#options.maxQueuedChars / 2) this.#wake();
@@ -313,31 +283,41 @@ export class History {
     }
   }
 
-  #failed(why: string): void {
+  /** Ends the thread, and begins another one: at once where the file is given up, else after a while. */
+  #failed(why: string, discard?: Discard): void {
     const { file, retryMs } = this.#options;
-    if (this.#mode === "failed" || this.#mode === "stopped") return;
-    // Once per cause: it is tried again for as long as it takes.
-    if (why !== this.#why)
-      this.#logger.error(
-        { file },
-        `the history cannot be written, lists of runs are not available (tried again every ${retryMs / 1_000} s): ${why}`,
+    const ended = this.#thread?.end();
+    this.#thread = undefined;
+    if (discard !== undefined) {
+      this.#logger.warn(
+        { file, kept: discard.keep ? `${file}.corrupt` : undefined },
+        `the history begins anew, since its file could not be used: ${discard.why}`,
       );
-    this.#setMode("failed", why);
-    this.#retry = setTimeout(() => this.#open(), retryMs);
+      this.#setMode("opening", "it begins anew");
+    } else {
+      // Once per cause: it is tried again for as long as it takes.
+      if (why !== this.#logged)
+        this.#logger.error(
+          { file },
+          `the history cannot be written, lists of runs are not available (tried again every ${retryMs / 1_000} s): ${why}`,
+        );
+      this.#logged = why;
+      this.#setMode("failed", why);
+    }
+    this.#ending = (async () => {
+      await ended;
+      if (this.#mode === "stopped") return;
+      if (discard !== undefined) this.#open(discard);
+      else this.#retry = setTimeout(() => this.#open(), retryMs);
+    })();
   }
 
   #setMode(mode: HistoryMode, why: string): void {
-    const before = this.#mode;
     this.#mode = mode;
-    if (mode !== "opening") {
-      this.#why = why;
-      this.#opened.resolve();
-    }
+    this.#why = why;
     clearInterval(this.#retain);
-    if (mode === "open" && before === "opening") this.#logger.debug({ file: this.#options.file }, "the history is open");
-    if (mode === "failed" || mode === "stopped") {
-      for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(this.#unavailable());
-    }
+    if (mode !== "opening") this.#opened.resolve();
+    if (mode !== "open") for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(this.#unavailable());
     this.#wake();
   }
 
@@ -353,8 +333,7 @@ export class History {
   }
 
   #unavailable(): HistoryError {
-    const why = this.#mode === "opening" ? "it is being opened" : this.#why;
-    return new HistoryError("HISTORY_UNAVAILABLE", `the history of runs is not available: ${why}`);
+    return new HistoryError("HISTORY_UNAVAILABLE", `the history of runs is not available: ${this.#why}`);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
+import type { Discard } from "./database.ts";
 import type { HistoryErrorCode } from "./history-error.ts";
 import type { RunRow } from "./run-fold.ts";
 import type { Stay } from "./stored-facts.ts";
@@ -11,6 +12,8 @@ import type { Stay } from "./stored-facts.ts";
 export interface WorkerOptions {
   readonly file: string;
   readonly cluster: string;
+  /** The file that is there is not of use: begin anew. */
+  readonly discard?: Discard;
   readonly eventsStream: string;
   /** News is written at the latest after this time … */
   readonly commitMs: number;
@@ -43,8 +46,6 @@ export type RequestName = keyof Requests;
 export type AnyRequest = { [Name in RequestName]: { readonly name: Name; readonly args: Requests[Name]["args"] } }[RequestName];
 
 export type ToWorker =
-  /** Open the file (again), and forget all that is not in it. */
-  | { readonly type: "open" }
   | { readonly type: "define"; readonly spec: WorkflowSpec }
   | { readonly type: "batch"; readonly partition: number; readonly seq: number; readonly text: string }
   | { readonly type: "request"; readonly id: number; readonly request: AnyRequest; readonly after?: JournalPosition }
@@ -53,9 +54,9 @@ export type ToWorker =
   | { readonly type: "close" };
 
 export type FromWorker =
-  | { readonly type: "opened"; readonly positions: ReadonlyMap<number, number>; readonly discarded?: string }
-  /** The file is closed until the next `open`; everything posted before that is lost and to be posted again. */
-  | { readonly type: "failed"; readonly message: string }
+  | { readonly type: "opened"; readonly positions: ReadonlyMap<number, number> }
+  /** The thread is of no more use; what was not committed is lost. With `discard`, another one can begin anew. */
+  | { readonly type: "failed"; readonly message: string; readonly discard?: Discard }
   /** So much of what was posted is no longer queued. */
   | { readonly type: "taken"; readonly chars: number }
   | { readonly type: "committed"; readonly positions: ReadonlyMap<number, number> }

@@ -7,7 +7,8 @@ import { createNames, DEFAULT_PREFIX } from "../nats/subjects.ts";
 import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { HistoryFeed, type ReadJournal } from "./feed.ts";
-import { createHistory, type History, type HistoryOptions } from "./history.ts";
+import { createHistory, type History } from "./history.ts";
+import type { HistoryOptions } from "./history-options.ts";
 import type { JournalPosition } from "./messages.ts";
 import type { RunRow } from "./run-fold.ts";
 

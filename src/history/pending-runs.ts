@@ -50,6 +50,7 @@ export class PendingRun {
         this.#reach(RUN_STATUSES.indexOf(fact.status) as RunStatusNumber);
         break;
       case "event":
+      case "parked":
         break;
     }
     if (partition !== this.#partition) {

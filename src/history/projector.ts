@@ -4,10 +4,10 @@
  * through `post`.
  *
  * Modes: `closed` (before `open`, after a failure, after `close`: batches are dropped, reads are refused) and `open`. A
- * failure of the file closes it and loses what was gathered; the service opens it again and posts anew from the positions
- * that the file has.
+ * failure of the file closes it for good and loses what was gathered; the service begins another thread and posts anew from
+ * the positions that the file has.
  */
-import { isCorrupt, openDatabase } from "./database.ts";
+import { discardOf, openDatabase } from "./database.ts";
 import { HistoryError } from "./history-error.ts";
 import { decodeBatch, type SnapshotLine } from "./journal.ts";
 import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, ToWorker, WorkerOptions } from "./messages.ts";
@@ -39,11 +39,21 @@ export class Projector {
   /** Requests that wait for a position. */
   readonly #waiting = new Map<number, Waiting>();
   #retaining: { cutoffMs: number; maxRuns: number; deleted: number; ids: number[] } | undefined;
-  #corrupt: string | undefined;
 
   constructor(options: WorkerOptions, post: (message: FromWorker) => void) {
     this.#options = options;
     this.#post = post;
+  }
+
+  /** Once, before anything is received. Posts `opened` or `failed`. */
+  open(): void {
+    this.#guard(() => {
+      const sql = openDatabase(this.#options);
+      this.#store = new Store(sql);
+      this.#queries = new Queries(sql, this.#store.specs, this.#options.eventsStream);
+      for (const [partition, seq] of this.#store.positions) this.#read.set(partition, seq);
+      this.#post({ type: "opened", positions: new Map(this.#store.positions) });
+    });
   }
 
   /** Messages that have arrived together are dealt with together. */
@@ -67,8 +77,6 @@ export class Projector {
 
   #handle(message: ToWorker): void {
     switch (message.type) {
-      case "open":
-        return this.#open();
       case "define":
         return this.#store?.define(message.spec);
       case "batch":
@@ -86,16 +94,6 @@ export class Projector {
         this.#close("the history was stopped");
         this.#post({ type: "closed" });
     }
-  }
-
-  #open(): void {
-    this.#close("the history is opened again");
-    const { sql, discarded } = openDatabase(this.#options, this.#corrupt);
-    this.#corrupt = undefined;
-    this.#store = new Store(sql);
-    this.#queries = new Queries(sql, this.#store.specs, this.#options.eventsStream);
-    for (const [partition, seq] of this.#store.positions) this.#read.set(partition, seq);
-    this.#post({ type: "opened", positions: new Map(this.#store.positions), ...(discarded !== undefined && { discarded }) });
   }
 
   #batch(partition: number, seq: number, text: string): void {
@@ -250,14 +248,14 @@ export class Projector {
     for (const id of retaining.ids) this.#post({ type: "reply", id, value: retaining.deleted });
   }
 
-  /** What the file cannot do ends here: it is closed until it is opened again. */
+  /** What the file cannot do ends here. */
   #guard(work: () => void): void {
     try {
       work();
     } catch (error) {
-      if (isCorrupt(error)) this.#corrupt = messageOf(error);
       this.#close(messageOf(error));
-      this.#post({ type: "failed", message: messageOf(error) });
+      const discard = discardOf(error);
+      this.#post({ type: "failed", message: messageOf(error), ...(discard !== undefined && { discard }) });
     }
   }
 

@@ -68,6 +68,8 @@ export function foldRun(stays: readonly Stay[], options: FoldOptions): RunRow | 
           finished = fact;
           error = fact.error;
           break;
+        case "parked":
+          break;
       }
     }
   }
@@ -112,10 +114,9 @@ export function eventsOf(stays: readonly Stay[], spec: WorkflowSpec | undefined)
   const push = (at: number, type: string, data: Readonly<Record<string, unknown>>): void => {
     events.push({ at: iso(at), type, ...(Object.keys(data).length > 0 && { data }) });
   };
+  const limit = (index: number): string => spec?.limits[index]?.name ?? String(index);
   const named = (keys: readonly string[] | undefined): Readonly<Record<string, unknown>> => {
-    const known = (keys ?? []).flatMap((key, index) =>
-      key === "" ? [] : [{ limit: spec?.limits[index]?.name ?? String(index), key }],
-    );
+    const known = (keys ?? []).flatMap((key, index) => (key === "" ? [] : [{ limit: limit(index), key }]));
     return known.length === 0 ? {} : { keys: known };
   };
   for (const { facts, partition } of stays) {
@@ -136,6 +137,9 @@ export function eventsOf(stays: readonly Stay[], spec: WorkflowSpec | undefined)
           break;
         case "admitted":
           push(fact.at, "run.admitted", {});
+          break;
+        case "parked":
+          push(fact.at, "parked", { waitsFor: limit(fact.for), heldBy: limit(fact.by) });
           break;
         case "event": {
           const { type, ...data } = fact.ev;

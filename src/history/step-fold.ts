@@ -117,23 +117,16 @@ export class StepFold {
         step.error = (ev["error"] as ErrorData | undefined) ?? { name: "Error", message: "the step failed without saying why" };
         return this.#decide(name, step);
       case "step.stopped":
-        if (mode === "stopping") cancel(step);
-        return;
+        if (mode === "stopping") return cancel(step);
+        // Nobody told it to stop: its worker does not have it any more.
+        return mode === "executing" ? this.#lose(name, step) : undefined;
       case "step.returned":
         if (step.started) step.attempts--;
         delete step.startedAt;
         delete step.finishedAt;
         return this.#again(step);
       case "step.lost":
-        step.lost++;
-        if (mode === "stopping" || this.ending !== undefined || step.lost < MAX_LOSSES) return this.#again(step);
-        step.error = {
-          name: "WorkerLostError",
-          message: `step "${name}" lost its worker ${MAX_LOSSES} times`,
-          code: "WORKER_LOST",
-          retryable: false,
-        };
-        return this.#decide(name, step);
+        return this.#lose(name, step);
       default:
     }
   }
@@ -166,6 +159,18 @@ export class StepFold {
         return;
       default:
     }
+  }
+
+  #lose(name: string, step: Step): void {
+    step.lost++;
+    if (step.mode === "stopping" || this.ending !== undefined || step.lost < MAX_LOSSES) return this.#again(step);
+    step.error = {
+      name: "WorkerLostError",
+      message: `step "${name}" lost its worker ${MAX_LOSSES} times`,
+      code: "WORKER_LOST",
+      retryable: false,
+    };
+    this.#decide(name, step);
   }
 
   /** Wants a worker again, unless the run ends. */

@@ -3,7 +3,7 @@
  * method is one transaction, and throws what SQLite says with nothing changed. Reading is in queries.ts.
  */
 import type { WorkflowSpec } from "../workflow/spec.ts";
-import type { Sql, Statement } from "./database.ts";
+import { readPragma, type Sql, type Statement } from "./database.ts";
 import type { PendingRun, PendingRuns } from "./pending-runs.ts";
 import { FIRST_FINAL } from "./run-status.ts";
 import { SpecTable } from "./spec-table.ts";
@@ -116,8 +116,8 @@ export class Store {
 
   /** Gives a portion of unused space back, where there is much of it. */
   shrink(): void {
-    const free = Number(this.sql.pragma("freelist_count", { simple: true }));
-    const pages = Number(this.sql.pragma("page_count", { simple: true }));
+    const free = readPragma(this.sql, "freelist_count");
+    const pages = readPragma(this.sql, "page_count");
     if (free > VACUUM_PAGES && free > pages * FREE_SHARE) this.sql.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
   }
 

@@ -13,6 +13,8 @@ export interface Thread {
   post(message: ToWorker): void;
   /** Resolves when it has written everything and ended. */
   close(): Promise<void>;
+  /** Resolves when it has ended, in the middle of whatever it does. */
+  end(): Promise<void>;
 }
 
 /** `onEnd` is called when it ends without having been closed. */
@@ -36,13 +38,21 @@ export function startThread(
     failure = error instanceof Error ? error : new Error(String(error));
   });
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message) => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+      worker.postMessage(message);
+    },
     close: async () => {
       closing = true;
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       worker.postMessage({ type: "close" } satisfies ToWorker);
       const timer = setTimeout(() => void worker.terminate(), CLOSE_TIMEOUT_MS);
       await exited;
       clearTimeout(timer);
+    },
+    end: async () => {
+      closing = true;
+      await worker.terminate();
     },
   };
 }
