@@ -17,11 +17,15 @@ async function main(): Promise<number> {
     import("./environment.ts"),
     import("./cli-error.ts"),
   ]);
+  // A command that waits for something is not over, even where Node.js sees nothing open that could still happen.
+  const waiting = setInterval(() => undefined, 60_000);
   try {
     const { stdin, stdout, stderr } = process;
     return await runProgram(args, { terminal: { stdin, stdout, stderr }, env: readEnvironment(), folder: process.cwd() });
   } catch (error) {
     process.stderr.write(`error: ${errorText(error)}\n`);
     return EXIT_USAGE;
+  } finally {
+    clearInterval(waiting);
   }
 }
