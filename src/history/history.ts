@@ -51,7 +51,7 @@ export class History {
   #retry: NodeJS.Timeout | undefined;
   /** Threads that are ending. */
   #ending: Promise<unknown> = Promise.resolve();
-  /** The failure that was logged last. */
+  /** The failure that was logged last, until something could be written. */
   #logged = "";
   #retain: NodeJS.Timeout | undefined;
   readonly #specs = new Map<string, WorkflowSpec>();
@@ -250,7 +250,6 @@ export class History {
     switch (message.type) {
       case "opened": {
         for (const positions of [this.#taken, this.#committed, this.#synced]) replace(positions, message.positions);
-        this.#logged = "";
         this.#setMode("open", "it is open");
         this.#retain = setInterval(() => void this.retain().catch(() => undefined), this.#options.retainEveryMs);
         this.#retain.unref();
@@ -264,6 +263,7 @@ export class History {
         if (this.#queuedChars <= this.#options.maxQueuedChars / 2) this.#wake();
         return;
       case "committed":
+        this.#logged = "";
         for (const [partition, seq] of message.positions) this.#committed.set(partition, seq);
         return;
       case "synced":

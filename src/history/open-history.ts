@@ -25,6 +25,8 @@ export interface OpenHistoryOptions {
   readonly cluster?: string;
   /** Where batches that were not taken are read again. Without it they are missing until the next start. */
   readonly readJournal?: ReadJournal;
+  /** Time until a file that failed is tried again. Default 5 s. */
+  readonly retryMs?: number;
 }
 
 const MAX_RUNS = 500_000;
@@ -42,7 +44,7 @@ export class NodeHistory {
   readonly #readJournal: ReadJournal | undefined;
   readonly #feeds = new Map<number, HistoryFeed>();
 
-  constructor({ dataDir, prefix, retentionMs, logger, maxRuns = MAX_RUNS, cluster, readJournal }: OpenHistoryOptions) {
+  constructor({ dataDir, prefix, retentionMs, logger, maxRuns = MAX_RUNS, cluster, readJournal, retryMs }: OpenHistoryOptions) {
     this.#logger = logger.child({ component: "history" });
     this.#readJournal = readJournal;
     const settings: HistoryOptions = {
@@ -51,6 +53,7 @@ export class NodeHistory {
       eventsStream: createNames(prefix).eventsStream,
       retention: { maxAgeMs: retentionMs, maxRuns },
       ...(cluster !== undefined && { cluster }),
+      ...(retryMs !== undefined && { retryMs }),
       onOpen: () => {
         for (const feed of this.#feeds.values()) feed.check();
       },

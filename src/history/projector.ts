@@ -131,14 +131,6 @@ export class Projector {
     this.#pendingChars = 0;
     this.#checkpointTimer ??= setTimeout(() => this.#guard(() => this.#sync()), this.#options.checkpointMs);
     this.#post({ type: "committed", positions });
-    if (store.unknown > 0) {
-      this.#post({
-        type: "warning",
-        message: "left facts out of the history: it does not know their runs",
-        fields: { runs: store.unknown },
-      });
-      store.unknown = 0;
-    }
   }
 
   #sync(): void {
@@ -146,6 +138,14 @@ export class Projector {
     this.#checkpointTimer = undefined;
     if (this.#store === undefined) return;
     this.#store.checkpoint();
+    if (this.#store.unknown > 0) {
+      this.#post({
+        type: "warning",
+        message: "left facts out of the history: it does not know their runs",
+        fields: { runs: this.#store.unknown },
+      });
+      this.#store.unknown = 0;
+    }
     this.#post({ type: "synced", positions: new Map(this.#store.positions) });
   }
 

@@ -49,7 +49,7 @@ export class Store {
     this.positions = new Map(sql.prepare("SELECT partition, seq FROM positions").raw().all() as [number, number][]);
     this.#count = (sql.prepare("SELECT count(*) FROM runs").raw().get() as [number])[0];
     this.#insert = sql.prepare(
-      "INSERT INTO runs (id, workflow, version, status, scheduled, created_at, finished_at, event_seq, keys, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+      "INSERT OR IGNORE INTO runs (id, workflow, version, status, scheduled, created_at, finished_at, event_seq, keys, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     this.#known = sql.prepare(`SELECT ${KNOWN} FROM runs WHERE id = ?`);
     this.#update = sql.prepare("UPDATE runs SET status = ?, scheduled = ?, finished_at = ?, keys = ? WHERE n = ?");

@@ -1,8 +1,6 @@
 /**
  * Starting and ending the thread of the history: from the built files as from the TypeScript sources (tests, tsx).
  */
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { FromWorker, ToWorker, WorkerOptions } from "./messages.ts";
 
@@ -23,8 +21,7 @@ export function startThread(
   onMessage: (message: FromWorker) => void,
   onEnd: (error: Error) => void,
 ): Thread {
-  const { url, execArgv } = entry();
-  const worker = new Worker(url, { workerData: options, execArgv, name: "sluice-history" });
+  const worker = startWorker(options);
   let closing = false;
   let failure: Error | undefined;
   const exited = new Promise<void>((resolve) => {
@@ -58,8 +55,12 @@ export function startThread(
 }
 
 /** The worker's file beside this one, of the same kind. Node runs no TypeScript in threads by itself: tsx does. */
-function entry(): { readonly url: URL; readonly execArgv: string[] } {
-  if (!import.meta.url.endsWith(".ts")) return { url: new URL("./history-worker.js", import.meta.url), execArgv: [] };
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  return { url: new URL("./history-worker.ts", import.meta.url), execArgv: ["--import", tsx] };
+function startWorker(options: WorkerOptions): Worker {
+  const name = "sluice-history";
+  if (!import.meta.url.endsWith(".ts"))
+    return new Worker(new URL("./history-worker.js", import.meta.url), { workerData: options, name });
+  const tsx = import.meta.resolve("tsx/esm/api");
+  const code = `import(${JSON.stringify(tsx)}).then(({ tsImport }) => tsImport("./history-worker.ts", ${JSON.stringify(import.meta.url)}))`;
+  // What the process itself was started with (a test runner's loaders) is not for this thread.
+  return new Worker(code, { eval: true, workerData: options, name, execArgv: [] });
 }
