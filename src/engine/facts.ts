@@ -27,6 +27,8 @@ export interface CreatedFact {
   readonly phase: Phase;
   readonly pri?: number;
   readonly keys?: readonly string[];
+  /** Waiting runs with several limits: the groups, by index of the limit, that hold it aside, since it waits for another one. */
+  readonly held?: readonly number[];
   /** Absent for a run whose payload is too large to be repeated: then `ref` says where it is. */
   readonly input?: unknown;
   readonly ref?: PayloadRef;
@@ -42,8 +44,17 @@ export interface CreatedFact {
 
 export type Fact =
   | CreatedFact
-  /** A scheduled or keying run goes on in this partition. `keys` where it has just learnt them. */
-  | { readonly k: "phase"; readonly at: number; readonly run: string; readonly phase: Phase; readonly keys?: readonly string[] }
+  /** A scheduled or keying run goes on in this partition. `keys` where it has just learnt them; `held` as in `created`. */
+  | {
+      readonly k: "phase";
+      readonly at: number;
+      readonly run: string;
+      readonly phase: Phase;
+      readonly keys?: readonly string[];
+      readonly held?: readonly number[];
+    }
+  /** A waiting run is now held aside by the group of limit `by`, and in line again in that of limit `for`, which is full. */
+  | { readonly k: "parked"; readonly at: number; readonly run: string; readonly by: number; readonly for: number }
   /** A waiting run got its slots; its machine was fed `run.admitted`. */
   | { readonly k: "admitted"; readonly at: number; readonly run: string }
   | { readonly k: "event"; readonly at: number; readonly run: string; readonly ev: MachineEvent }

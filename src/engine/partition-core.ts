@@ -463,15 +463,15 @@ export class PartitionCore {
 
   /** A run that needs several slots takes all of them or none. */
   #arriveGated(run: Run, keys: readonly string[], fresh: boolean): void {
-    this.#recordArrival(run, "waiting", keys, fresh);
-    this.#wait(run);
     // All of its groups learn of the run before a proposal of any of them is answered.
     const decisions = run.groups.map((group) => [group, group.step({ type: "run.arrived", entry: run })] as const);
     const willing = decisions.filter(([, made]) => made.some((decision) => decision.type === "propose"));
     const all = willing.length === run.groups.length;
+    this.#recordArrival(run, all ? "active" : "waiting", keys, fresh, all ? undefined : willing.map(([group]) => run.groups.indexOf(group)));
+    if (!all) this.#wait(run);
     for (const [group] of willing) this.#follow(group, { type: all ? "run.confirmed" : "run.parked", entry: run });
     for (const [group, made] of decisions) for (const decision of made) if (decision.type !== "propose") this.#decide(group, decision, run);
-    if (all && run.phase === "waiting") this.#admit(run);
+    if (all) this.#activate(run);
   }
 
   #join(run: Run, keys: readonly string[]): void {
@@ -486,12 +486,12 @@ export class PartitionCore {
     }
   }
 
-  #recordArrival(run: Run, phase: Phase, keys: readonly string[], fresh: boolean): void {
+  #recordArrival(run: Run, phase: Phase, keys: readonly string[], fresh: boolean, held: readonly number[] = []): void {
     run.phase = phase;
     if (fresh) {
-      this.#recordCreated(run, phase, keys);
+      this.#recordCreated(run, phase, keys, held);
       this.#add(run);
-    } else this.#record({ k: "phase", at: this.#now, run: run.run, phase, keys });
+    } else this.#record({ k: "phase", at: this.#now, run: run.run, phase, keys, ...(held.length > 0 && { held }) });
   }
 
   #wait(run: Run): void {
@@ -793,6 +793,7 @@ export class PartitionCore {
       this.#admit(run);
       return;
     }
+    this.#record({ k: "parked", at: this.#now, run: run.run, by: run.groups.indexOf(group), for: run.groups.indexOf(full) });
     this.#follow(full, { type: "run.offered", entry: run });
     this.#follow(group, { type: "run.parked", entry: run });
   }
@@ -867,9 +868,9 @@ export class PartitionCore {
   }
 
   /** The input is a JSON text already and is put in as it is. */
-  #recordCreated(run: Run, phase: Phase, keys: readonly string[] | undefined): void {
+  #recordCreated(run: Run, phase: Phase, keys: readonly string[] | undefined, held?: readonly number[]): void {
     if (this.#replaying) return;
-    const fact = JSON.stringify(createdFact(run, phase, keys, this.#now));
+    const fact = JSON.stringify(createdFact(run, phase, keys, this.#now, held));
     const large = run.input !== undefined && run.input.length > INLINE_INPUT_CHARS && (run.ref !== undefined || run.event !== undefined);
     this.#push(run.input === undefined || large ? fact : `${fact.slice(0, -1)},"input":${run.input}}`);
   }
@@ -964,11 +965,15 @@ export class PartitionCore {
         this.#keying.get(run.workflow.name)?.delete(run);
         run.phase = fact.phase;
         if (fact.phase === "keying") this.#awaitKey(run);
-        else this.#replayArrival(run, fact.keys ?? []);
+        else this.#replayArrival(run, fact.keys ?? [], fact.held);
         return;
       case "admitted":
         for (const group of run.groups) group.apply((context) => contexts.admit(context, run));
         this.#activate(run);
+        return;
+      case "parked":
+        run.groups[fact.for]?.apply((context) => contexts.offer(context, run));
+        run.groups[fact.by]?.apply((context) => contexts.hold(context, run));
         return;
       case "event":
         if (fact.ev.type === "run.cancelled") for (const group of run.groups) group.apply((context) => contexts.markStopping(context, run));
@@ -1010,13 +1015,14 @@ export class PartitionCore {
       if (fact.phase === "keying") this.#awaitKey(run);
       return;
     }
-    this.#replayArrival(run, fact.keys ?? []);
+    this.#replayArrival(run, fact.keys ?? [], fact.held);
   }
 
-  #replayArrival(run: Run, keys: readonly string[]): void {
+  #replayArrival(run: Run, keys: readonly string[], held: readonly number[] = []): void {
     const active = run.phase === "active";
     this.#join(run, keys);
-    for (const group of run.groups) group.apply((context) => (active ? contexts.admit(context, run) : contexts.enqueue(context, run)));
+    for (const [index, group] of run.groups.entries())
+      group.apply((context) => (active ? contexts.admit(context, run) : held.includes(index) ? contexts.hold(context, run) : contexts.enqueue(context, run)));
     if (active) this.#activate(run);
     else this.#wait(run);
   }
@@ -1135,7 +1141,7 @@ export class PartitionCore {
 }
 
 /** What is recorded of a run that comes; without its input, which is put in as text. */
-function createdFact(run: Run, phase: Phase, keys: readonly string[] | undefined, atMs: number): CreatedFact {
+function createdFact(run: Run, phase: Phase, keys: readonly string[] | undefined, atMs: number, held: readonly number[] = []): CreatedFact {
   const ref = run.ref ?? undefined;
   const inline = run.input !== undefined && run.input.length <= INLINE_INPUT_CHARS;
   return {
@@ -1147,6 +1153,7 @@ function createdFact(run: Run, phase: Phase, keys: readonly string[] | undefined
     phase,
     ...(run.priority !== 0 && { pri: run.priority }),
     ...(keys !== undefined && keys.length > 0 && { keys }),
+    ...(held.length > 0 && { held }),
     ...(ref !== undefined && !inline && { ref }),
     ...(run.rest?.metadata !== undefined && { meta: run.rest.metadata }),
     ...(run.event !== undefined && { ev: run.event }),
@@ -1162,7 +1169,8 @@ function snapshotLine(run: Run): string {
   const moved = run.rest?.moved;
   const keys = run.groups.length > 0 ? run.keys : run.rest?.keys;
   const waitingSince = run.timer?.value.kind === "expired" ? run.timer.dueMs - (run.workflow.spec.scheduleTimeoutMs ?? 0) : run.createdAt;
-  const fact = JSON.stringify(createdFact(run, run.phase, keys, live?.admittedAt ?? waitingSince));
+  const held = run.gated ? run.groups.flatMap((group, index) => (group.context.held.has(run) ? [index] : [])) : [];
+  const fact = JSON.stringify(createdFact(run, run.phase, keys, live?.admittedAt ?? waitingSince, held));
   const small = run.input !== undefined && (run.input.length <= INLINE_INPUT_CHARS || (run.ref === undefined && run.event === undefined));
   const line: RunSnapshot = {
     created: null as unknown as CreatedFact,
