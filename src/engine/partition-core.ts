@@ -545,6 +545,8 @@ export class PartitionCore {
       return;
     }
     live.snapshot = snapshot;
+    // A worker may be there at once, and then the machine steps on: not before all that this step has set can be taken back by the next.
+    let wanted: string[] | undefined;
     for (const action of actions) {
       switch (action.type) {
         case "timer.set":
@@ -554,9 +556,10 @@ export class PartitionCore {
           this.#cancelTimer(live, action.params.id);
           break;
         case "actor.start":
-          this.#want(run, live, action.params.id);
+          (wanted ??= []).push(action.params.id as string);
           break;
         case "actor.stop":
+          wanted = wanted?.filter((step) => step !== action.params.id);
           this.#unwant(live, action.params.id);
           break;
         case "stopStep":
@@ -564,6 +567,7 @@ export class PartitionCore {
           break;
       }
     }
+    for (const step of wanted ?? []) if (this.runs.get(run.run) === run) this.#want(run, live, step);
     if (snapshot.status !== "active" && this.runs.get(run.run) === run && run.live === live && live.snapshot === snapshot) {
       const description = describeRun(run.workflow.spec, snapshot);
       this.#finish(run, description.status, description.reason, description.error);
