@@ -120,8 +120,9 @@ export class Groups {
     this.#rules.set(limit, rules);
   }
 
+  /** The groups of a limit by key, so that a change of its rules reaches them in the same order after a recovery. */
   of(limit: string): Group[] {
-    return [...this.#groups.values()].filter((group) => group.limit === limit);
+    return [...this.#groups.values()].filter((group) => group.limit === limit).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 }
 

@@ -322,7 +322,7 @@ export class PartitionCore {
   keyingHead(workflow: string, max: number): Run[] {
     const head: Run[] = [];
     for (const run of this.#keying.get(workflow) ?? []) {
-      if (head.length >= max || (head[0] !== undefined && head[0].workflow !== run.workflow)) break;
+      if (head.length >= max || (head[0] !== undefined && head[0].workflow.spec.version !== run.workflow.spec.version)) break;
       head.push(run);
     }
     return head;
@@ -496,7 +496,7 @@ export class PartitionCore {
 
   #wait(run: Run): void {
     const timeoutMs = run.workflow.spec.scheduleTimeoutMs;
-    if (timeoutMs !== undefined) run.timer = this.#timers.add(this.#now + timeoutMs, { kind: "expired", run });
+    if (timeoutMs !== undefined) run.timer = this.#timers.add(this.#now + timeoutMs, { kind: "expired", run }, run.order);
     this.#dropInput(run);
     if (!this.#replaying) this.#change(run, "queued", "QUEUED");
   }
@@ -658,7 +658,8 @@ export class PartitionCore {
 
   #setTimer(run: Run, live: LiveRun, id: string, dueMs: number, event: MachineEvent): void {
     this.#cancelTimer(live, id);
-    live.timers.set(id, this.#timers.add(dueMs, { kind: "machine", run, id, event }));
+    // By the order of the runs: a snapshot does not tell which of two timers was set first.
+    live.timers.set(id, this.#timers.add(dueMs, { kind: "machine", run, id, event }, run.order));
   }
 
   #cancelTimer(live: LiveRun, id: string): void {
@@ -1093,8 +1094,19 @@ export class PartitionCore {
       }),
     };
     yield JSON.stringify(head);
-    const runs = [...this.runs.values()].sort((a, b) => a.order - b.order || (a.rest?.moved?.n ?? 0) - (b.rest?.moved?.n ?? 0));
-    for (const run of runs) yield snapshotLine(run);
+    for (const run of this.#inOrder()) yield snapshotLine(run);
+  }
+
+  /** Those that have yet to arrive in the order in which they will go on, then all others in the order of their arrival. */
+  #inOrder(): Run[] {
+    const scheduled: Run[] = [];
+    const arrived: Run[] = [];
+    for (const run of this.runs.values())
+      if (run.phase === "scheduled") scheduled.push(run);
+      else if (run.phase !== "keying") arrived.push(run);
+    const keying = [...this.#keying.values()].flatMap((queue) => [...queue]);
+    const moved = [...this.#outbox.values()].flatMap((queue) => [...queue]);
+    return [...scheduled, ...keying, ...moved, ...arrived.sort((a, b) => a.order - b.order)];
   }
 
   /** Applies the lines of a snapshot, the head first. */

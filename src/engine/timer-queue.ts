@@ -1,5 +1,5 @@
 /**
- * The timers of one partition: a binary heap by due time, then by order of setting, with O(log n) removal (dead timers
+ * The timers of one partition: a binary heap by due time, then by rank, then by order of setting, with O(log n) removal (dead timers
  * would pile up: every step sets a schedule timeout of minutes and takes it back within milliseconds). In memory only; the
  * journal has the facts from which they are set again.
  */
@@ -8,6 +8,7 @@ export interface Timer<T> {
   readonly value: T;
   /** Place in the heap; -1 when it is not in it. Kept by the queue. */
   index: number;
+  readonly rank: number;
   readonly order: number;
 }
 
@@ -24,8 +25,9 @@ export class TimerQueue<T> {
     return this.#heap[0]?.dueMs;
   }
 
-  add(dueMs: number, value: T): Timer<T> {
-    const timer: Timer<T> = { dueMs, value, index: this.#heap.length, order: this.#order++ };
+  /** `rank`: who goes first of those that are due at the same time, whenever they were set. */
+  add(dueMs: number, value: T, rank = 0): Timer<T> {
+    const timer: Timer<T> = { dueMs, value, index: this.#heap.length, rank, order: this.#order++ };
     this.#heap.push(timer);
     this.#up(timer);
     return timer;
@@ -80,5 +82,5 @@ export class TimerQueue<T> {
 }
 
 function before<T>(a: Timer<T>, b: Timer<T>): boolean {
-  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+  return (a.dueMs - b.dueMs || a.rank - b.rank || a.order - b.order) < 0;
 }
