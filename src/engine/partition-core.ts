@@ -526,12 +526,12 @@ export class PartitionCore {
     this.#advance(run, live, step.snapshot, step.actions, step.error);
   }
 
-  /** Feeds an event to the run's machine; what it does not react to leaves no trace. */
-  #feed(run: Run, ev: MachineEvent): void {
+  /** Feeds an event to the run's machine; what it does not react to leaves no trace, unless it says something to others too (`always`). */
+  #feed(run: Run, ev: MachineEvent, always = this.#replaying): void {
     const live = run.live;
     if (live === undefined) return;
     const step = run.workflow.stepper.step(live.snapshot, ev);
-    if (step.error === undefined && step.snapshot === live.snapshot && step.actions.length === 0) return;
+    if (!always && step.error === undefined && step.snapshot === live.snapshot && step.actions.length === 0) return;
     this.#record({ k: "event", at: this.#now, run: run.run, ev });
     live.events.push({ at: this.#now, ev });
     this.#observe(run, live, ev);
@@ -695,8 +695,10 @@ export class PartitionCore {
       this.#finish(run, "CANCELLED", reason, undefined, cause, by);
       return;
     }
+    // A run that is ending anyway ignores this, but its groups don't: recovery has to learn of it.
+    const news = run.groups.some((group) => !group.context.stopping.has(run));
     for (const group of run.groups) this.#tell(group, { type: "run.stopping", entry: run });
-    this.#feed(run, { type: "run.cancelled", reason, ...(cause !== undefined && { cause }), ...(by !== undefined && { by }) });
+    this.#feed(run, { type: "run.cancelled", reason, ...(cause !== undefined && { cause }), ...(by !== undefined && { by }) }, news);
   }
 
   /** The run has ended: it leaves memory, and its slots are free. */
@@ -778,7 +780,7 @@ export class PartitionCore {
         const { active, cause, by } = decision.params as { active: boolean; cause: string; by?: string };
         if (active) {
           for (const other of run.groups) if (other !== group) this.#tell(other, { type: "run.stopping", entry: run });
-          this.#feed(run, { type: "run.cancelled", reason: "CANCELLED_BY_CONCURRENCY_LIMIT", cause, ...(by !== undefined && { by }) });
+          this.#feed(run, { type: "run.cancelled", reason: "CANCELLED_BY_CONCURRENCY_LIMIT", cause, ...(by !== undefined && { by }) }, true);
         } else {
           // This group has let it go already.
           run.groups = run.groups.filter((other) => other !== group);
