@@ -439,7 +439,8 @@ export class PartitionCore {
     }
     for (const limit of limits) this.#ensureRules(limit.name, run.workflow);
     this.#join(run, keys);
-    const refusing = run.gated ? run.groups.find((group) => wouldRefuse(group.context, run)) : undefined;
+    const mustWait = run.groups.some((group) => !hasRoom(group.context));
+    const refusing = run.gated ? run.groups.find((group) => wouldRefuse(group.context, run, mustWait)) : undefined;
     if (refusing !== undefined) {
       this.#recordArrival(run, "waiting", keys, fresh);
       for (const group of run.groups) this.groups.close(group);
@@ -793,6 +794,11 @@ export class PartitionCore {
 
   /** A group would admit a run that needs other limits too: all of them or none. */
   #answer(group: Group, run: Run): void {
+    if (this.runs.get(run.run) !== run) {
+      // Another of its groups has just cancelled it.
+      this.#follow(group, { type: "run.withdrawn", entry: run });
+      return;
+    }
     const full = run.groups.find((other) => other !== group && !hasRoom(other.context));
     if (full === undefined) {
       for (const other of run.groups) if (other !== group) this.#follow(other, { type: "run.taken", entry: run });
