@@ -59,6 +59,8 @@ async function throughKills(
   await publisher.publish(500);
   await waitFor(() => cluster.starts("load", "second").length >= 100, { what: "100 runs to be in their second step" });
   const during = publisher.publish(300);
+  const ended = cluster.records("load").filter(({ what, step }) => what === "end" && step === "second").length;
+  expect(ended).toBeLessThan(500); // in the middle
   await kill(cluster, killWorker);
   await during;
   await publisher.publish(RUNS - 800);

@@ -4,7 +4,7 @@ import { defineWorkflow, Strategy } from "sluice";
 import { recorded } from "../support/scripted.ts";
 
 const step = recorded(async (ctx) => {
-  const { n, ms = 15 } = ctx.input as { readonly n: number; readonly ms?: number };
+  const { n, ms = 40 } = ctx.input as { readonly n: number; readonly ms?: number };
   await sleep(ms, undefined, { signal: ctx.signal });
   return { n, attemptId: ctx.attemptId };
 });
