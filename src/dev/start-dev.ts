@@ -10,7 +10,9 @@ import { connect, type Client } from "../client/connect.ts";
 import { createEngine } from "../engine/index.ts";
 import { loggerOption } from "../nats/connection.ts";
 import { prefixOption } from "../nats/subjects.ts";
+import { parseWorkerOptions } from "../worker/options.ts";
 import { createWorker } from "../worker/start-worker.ts";
+import { isWorkflow } from "../workflow/define.ts";
 import { integerOption, optionOf, optionsOf, parseOptionsOf } from "../workflow/parse-options.ts";
 import type { AnyWorkflow } from "../workflow/workflow.ts";
 import { startEmbeddedNats } from "./embedded-nats.ts";
@@ -53,7 +55,7 @@ const schema = optionsOf(
   {
     workflows: optionOf(
       "a list of at least one workflow made by defineWorkflow",
-      (value): value is readonly AnyWorkflow[] => Array.isArray(value) && value.length > 0,
+      (value): value is readonly AnyWorkflow[] => Array.isArray(value) && value.length > 0 && value.every(isWorkflow),
     ),
     slots: integerOption(1, 100_000).optional(),
     dataDir: optionOf("the path of a folder", (value): value is string => typeof value === "string" && value !== "").optional(),
@@ -74,6 +76,8 @@ const DRAIN_TIMEOUT = "5s";
  */
 export async function startDev(options: DevOptions): Promise<Dev> {
   const { workflows, slots, dataDir, natsPort, logger: given, prefix } = parseOptionsOf(schema, options, "startDev");
+  // Said now, before anything is started.
+  parseWorkerOptions({ workflows, ...(slots === undefined ? {} : { slots }) });
   const logger = given ?? pino({ level: "warn" }, pino.destination(2));
   const ends: (() => Promise<void>)[] = [];
   let stopping: Promise<void> | undefined;
