@@ -94,7 +94,7 @@ export class Store {
   dropEnded(partition: number, open: ReadonlySet<string>): number {
     const dropped = this.#transaction(() => {
       const gone = this.#openRunsOf(partition).filter((row) => !open.has(row.id));
-      for (const row of gone) this.#delete(row);
+      this.#delete(gone);
       return gone.length;
     });
     this.#count -= dropped;
@@ -107,7 +107,7 @@ export class Store {
       const excess = this.#count - maxRuns;
       const rows = this.#oldest.all(max) as KnownRow[];
       const old = rows.filter((row, index) => index < excess || Number(row.finished_at) < cutoffMs);
-      for (const row of old) this.#delete(row);
+      this.#delete(old);
       return old.length;
     });
     this.#count -= deleted;
@@ -205,21 +205,19 @@ export class Store {
     return [...rows, ...later].map(([facts]) => facts);
   }
 
-  #delete(row: KnownRow): void {
-    const limits = this.specs.get(row.workflow, row.version)?.limits ?? [];
-    const keys = row.keys === null ? [] : (JSON.parse(row.keys) as readonly string[]);
-    for (const [index, key] of keys.entries()) {
-      const limit = limits[index];
-      if (limit !== undefined)
-        this.#prepared("DELETE FROM run_keys WHERE lim = ? AND key = ? AND created_at = ? AND run = ?").run([
-          limit.name,
-          key,
-          row.created_at,
-          row.id,
-        ]);
+  #delete(rows: readonly KnownRow[]): void {
+    const deleteKey = this.#prepared("DELETE FROM run_keys WHERE lim = ? AND key = ? AND created_at = ? AND run = ?");
+    for (const { id, workflow, version, created_at, keys } of rows) {
+      if (keys === null) continue;
+      const limits = this.specs.get(workflow, version)?.limits ?? [];
+      for (const [index, key] of (JSON.parse(keys) as readonly string[]).entries()) {
+        const limit = limits[index];
+        if (limit !== undefined) deleteKey.run([limit.name, key, created_at, id]);
+      }
     }
-    this.#prepared("DELETE FROM later WHERE run = ?").run([row.n]);
-    this.#prepared("DELETE FROM runs WHERE n = ?").run([row.n]);
+    const numbers = JSON.stringify(rows.map(({ n }) => n));
+    this.#prepared("DELETE FROM later WHERE run IN (SELECT value FROM json_each(?))").run([numbers]);
+    this.#prepared("DELETE FROM runs WHERE n IN (SELECT value FROM json_each(?))").run([numbers]);
   }
 
   #setPositions(positions: ReadonlyMap<number, number>): void {
