@@ -15,9 +15,9 @@ import type { Dispatcher } from "./dispatcher.ts";
 import { explain } from "./explain.ts";
 import type { HistoryPort } from "./history-port.ts";
 import type { Partition } from "./partition.ts";
-import { computeKeys, type PartitionCore } from "./partition-core.ts";
+import type { PartitionCore } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
-import { MAX_METADATA_CHARS } from "./router.ts";
+import { MAX_METADATA_CHARS, routeCall } from "./routing.ts";
 import type { Run } from "./run.ts";
 import { groupView, iso, runView } from "./views.ts";
 import type { CompiledWorkflow, Workflows } from "./workflows.ts";
@@ -86,33 +86,16 @@ export class Api {
     const metadataChars = JSON.stringify(request.metadata ?? {}).length;
     if (metadataChars > MAX_METADATA_CHARS)
       throw new RequestError(`run.create: 'metadata': expected at most ${MAX_METADATA_CHARS} characters of JSON, got ${metadataChars}`, { operation: "run.create", status: 400, reason: "BAD_REQUEST" });
-    const { spec } = workflow;
-    let partition = placement.homeOf(spec.name);
-    let keys: readonly string[] | undefined;
-    if (spec.limits.length === 0) {
-      if (notBefore === undefined) partition = placement.partitionOf(spec, run, []);
-    } else if (!workflow.hasFunctionKeys) {
-      // Computed where the run is accepted; one that fails is computed again by the partition, which fails the run.
-      const computed = computeKeys(workflow, JSON.stringify(request.input ?? null), request.metadata, undefined);
-      if (computed.ok) {
-        ({ keys } = computed);
-        if (notBefore === undefined) partition = placement.partitionOf(spec, run, keys);
-      }
-    }
-    const command: CreateCommand = {
-      type: "create",
+    const { partition, command } = routeCall(placement, workflow, {
       run,
       createdAt: Date.now(),
-      workflow: spec.name,
-      version: spec.version,
       input: request.input ?? null,
       ...(request.priority !== undefined && { priority: request.priority }),
       ...(request.metadata !== undefined && { metadata: request.metadata }),
       ...(notBefore !== undefined && { notBefore }),
-      ...(keys !== undefined && { keys }),
       ...(replayOf !== undefined && { replayOf }),
       ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
-    };
+    });
     await send(partition, command);
     return this.#get(run);
   }

@@ -34,7 +34,8 @@ import { type Home, Placement } from "./placement.ts";
 import { Retention } from "./retention.ts";
 import { Rounds } from "./rounds.ts";
 import { Router } from "./router.ts";
-import { type Creation, INLINE_INPUT_CHARS } from "./run.ts";
+import { toCreation } from "./routing.ts";
+import type { Creation } from "./run.ts";
 import { Workflows } from "./workflows.ts";
 
 export interface Engine {
@@ -412,20 +413,7 @@ class EngineNode implements Engine {
       this.#logger.error({ runId: command.run, workflow: command.workflow, version: command.version }, "a run was asked for of a workflow that is not known; it is left alone");
       return undefined;
     }
-    const input = JSON.stringify(command.input ?? null);
-    return {
-      run: command.run,
-      workflow,
-      createdAt: command.createdAt ?? Date.now(),
-      input,
-      ...(input.length > INLINE_INPUT_CHARS && { ref: { stream: this.#names.partitionStream(partition), seq } }),
-      ...(command.keys !== undefined && { keys: command.keys }),
-      ...(command.priority !== undefined && { priority: command.priority }),
-      ...(command.metadata !== undefined && { metadata: command.metadata }),
-      ...(command.notBefore !== undefined && { notBefore: command.notBefore }),
-      ...(command.replayOf !== undefined && { replayOf: command.replayOf }),
-      ...(command.traceparent !== undefined && { traceparent: command.traceparent }),
-    };
+    return toCreation(command, workflow, { stream: this.#names.partitionStream(partition), seq }, Date.now());
   }
 
   /** Puts a command into a partition's inbox and resolves once it was applied and is durable. */

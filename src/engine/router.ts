@@ -11,10 +11,9 @@ import type { Names } from "../nats/subjects.ts";
 import { isEventName } from "../workflow/event-pattern.ts";
 import { comparePositions, type Position } from "./facts.ts";
 import type { Partition } from "./partition.ts";
-import { computeKeys } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
-import { type Creation, INLINE_INPUT_CHARS } from "./run.ts";
-import type { CompiledWorkflow, Workflows } from "./workflows.ts";
+import { EVENT_HEADERS, type EventHeaders, readHeaders, routeEvent } from "./routing.ts";
+import type { Workflows } from "./workflows.ts";
 
 export interface RouterOptions {
   readonly connection: Connection;
@@ -37,10 +36,6 @@ interface RouterPosition {
 
 const POSITION_KEY = "position.router";
 const SAVE_EVERY_MS = 1_000;
-const MAX_PRIORITY = 1_000_000;
-/** It travels with every step of the run. */
-export const MAX_METADATA_CHARS = 32_768;
-
 export class Router {
   readonly #options: RouterOptions;
   #reader: StreamReader | undefined = undefined;
@@ -138,48 +133,26 @@ export class Router {
   }
 
   #event(message: ReadMessage, name: string): Promise<void> | undefined {
-    const { workflows, names, partitions } = this.#options;
-    const started = workflows.startedBy(name, message.seq);
+    const { workflows, placement, newRunId, names, partitions } = this.#options;
+    const { seq, timeMs } = message;
     const text = Buffer.from(message.data).toString();
     let headers: EventHeaders;
     try {
       if (!isEventName(name)) throw new TypeError(`expected an event name of tokens joined by ".", got ${JSON.stringify(name)}`);
-      if (started.length > 0 || text.length < 100_000) JSON.parse(text);
-      headers = readHeaders(message);
+      if (text.length < 100_000 || workflows.startedBy(name, seq).length > 0) JSON.parse(text);
+      headers = readHeaders((header) => message.header(header));
     } catch (error) {
       return this.#reject(message, name, error instanceof SyntaxError ? `expected JSON in UTF-8: ${error.message}` : (error as Error).message);
     }
     let waits: Promise<void> | undefined;
-    for (const [place, workflow] of started.entries()) {
-      const creation: Creation = {
-        run: this.#options.newRunId(message.timeMs),
-        workflow,
-        createdAt: Math.floor(message.timeMs),
-        input: text,
-        event: { name, seq: message.seq },
-        ...(text.length > INLINE_INPUT_CHARS && { ref: { stream: names.eventsStream, seq: message.seq } }),
-        ...headers,
-      };
-      const { partition, keys } = this.#place(workflow, creation);
+    for (const { partition, position, creation } of routeEvent({ workflows, placement, newRunId, eventsStream: names.eventsStream }, { name, seq, timeMs, text, ...headers })) {
       const target = partitions[partition];
       if (target === undefined) continue;
-      const position: Position = [message.seq, place];
       this.#handed[partition] = position;
-      target.enqueue({ type: "creation", source: "events", position, creation: keys === undefined ? creation : { ...creation, keys } });
+      target.enqueue({ type: "creation", source: "events", position, creation });
       waits ??= target.room();
     }
     return waits;
-  }
-
-  #place(workflow: CompiledWorkflow, creation: Creation): { readonly partition: number; readonly keys: readonly string[] | undefined } {
-    const { placement } = this.#options;
-    const { spec } = workflow;
-    if (spec.limits.length === 0) return { partition: placement.partitionOf(spec, creation.run, []), keys: undefined };
-    if (workflow.hasFunctionKeys) return { partition: placement.homeOf(spec.name), keys: undefined };
-    const computed = computeKeys(workflow, creation.input, creation.metadata, creation.event);
-    // A key that cannot be computed fails the run, visibly, at its home.
-    if (!computed.ok) return { partition: placement.homeOf(spec.name), keys: undefined };
-    return { partition: placement.partitionOf(spec, creation.run, computed.keys), keys: computed.keys };
   }
 
   async #reject(message: ReadMessage, name: string, reason: string): Promise<void> {
@@ -190,40 +163,4 @@ export class Router {
     }
     await this.#options.reject(`events.${name}`, { data: message.data, headers }, reason);
   }
-}
-
-const EVENT_HEADERS = ["Nats-Msg-Id", "Sluice-Metadata", "Sluice-Priority", "Sluice-Scope", "traceparent"] as const;
-type EventHeaders = Pick<Creation, "metadata" | "priority" | "traceparent">;
-
-/** Throws a TypeError that names the header. */
-function readHeaders(message: ReadMessage): EventHeaders {
-  const metadata = message.header("Sluice-Metadata");
-  const priority = message.header("Sluice-Priority");
-  const scope = message.header("Sluice-Scope");
-  const traceparent = message.header("traceparent");
-  if (metadata === undefined && priority === undefined && scope === undefined && traceparent === undefined) return {};
-  let parsed: Record<string, unknown> | undefined;
-  if (metadata !== undefined) {
-    let value: unknown;
-    try {
-      value = JSON.parse(metadata);
-    } catch {
-      value = undefined;
-    }
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`expected the header Sluice-Metadata to be a JSON object, got ${shorten(metadata)}`);
-    if (metadata.length > MAX_METADATA_CHARS) throw new TypeError(`expected the header Sluice-Metadata to have at most ${MAX_METADATA_CHARS} characters, got ${metadata.length}`);
-    parsed = value as Record<string, unknown>;
-  }
-  if (scope !== undefined) parsed = { ...parsed, scope };
-  let number: number | undefined;
-  if (priority !== undefined) {
-    number = Number(priority);
-    if (priority.trim() === "" || !Number.isInteger(number) || Math.abs(number) > MAX_PRIORITY)
-      throw new TypeError(`expected the header Sluice-Priority to be an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}, got ${shorten(priority)}`);
-  }
-  return { ...(parsed !== undefined && { metadata: parsed }), ...(number !== undefined && { priority: number }), ...(traceparent !== undefined && { traceparent }) };
-}
-
-function shorten(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
 }
