@@ -39,5 +39,8 @@ export function errorText(error: unknown): string {
 
 /** Errors with a code are expected ones: the operating system's, and those of the embedded NATS server. */
 function isSystemError(error: Error): boolean {
-  return typeof (error as { readonly code?: unknown }).code === "string" && !String((error as NodeJS.ErrnoException).code).startsWith("ERR_");
+  return (
+    typeof (error as { readonly code?: unknown }).code === "string" &&
+    !String((error as NodeJS.ErrnoException).code).startsWith("ERR_")
+  );
 }

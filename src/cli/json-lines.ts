@@ -18,7 +18,9 @@ export async function* readJsonLines(stream: Readable): AsyncGenerator<JsonLine>
 }
 
 /** Parses JSON, or says what is wrong with it. */
-export function parseJson(text: string): { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string } {
+export function parseJson(
+  text: string,
+): { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string } {
   try {
     return { ok: true, value: JSON.parse(text) as unknown };
   } catch (error) {

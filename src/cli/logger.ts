@@ -3,7 +3,11 @@ import type { Logger } from "pino";
 import type { Environment, LogLevel } from "./environment.ts";
 import type { OutputStream } from "./terminal.ts";
 
-export async function createLogger(options: { readonly level: LogLevel; readonly stderr: OutputStream; readonly env: Environment }): Promise<Logger> {
+export async function createLogger(options: {
+  readonly level: LogLevel;
+  readonly stderr: OutputStream;
+  readonly env: Environment;
+}): Promise<Logger> {
   const { pino } = await import("pino");
   const { level, stderr, env } = options;
   if (stderr.isTTY !== true) return pino({ level }, stderr === process.stderr ? pino.destination(2) : stderr);

@@ -6,7 +6,11 @@ import { isLogLevel, isPrefix, LOG_LEVELS, PREFIX_EXPECTED, type LogLevel } from
 /** For every command that talks to a cluster. */
 export function withTarget(command: Command): Command {
   return command
-    .option("--nats <url>", "the NATS server (several: commas between them); default: SLUICE_NATS_URL, else the one of `sluice dev`", readText)
+    .option(
+      "--nats <url>",
+      "the NATS server (several: commas between them); default: SLUICE_NATS_URL, else the one of `sluice dev`",
+      readText,
+    )
     .option("--prefix <prefix>", "the cluster's prefix; default: SLUICE_PREFIX, else sluice", readPrefix);
 }
 
@@ -32,7 +36,9 @@ export function readInteger(min: number, max: number = Number.MAX_SAFE_INTEGER):
   return (text) => {
     const value = Number(text);
     if (/^-?\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(max === Number.MAX_SAFE_INTEGER ? `Expected an integer of at least ${min}.` : `Expected an integer from ${min} to ${max}.`);
+    throw new InvalidArgumentError(
+      max === Number.MAX_SAFE_INTEGER ? `Expected an integer of at least ${min}.` : `Expected an integer from ${min} to ${max}.`,
+    );
   };
 }
 
@@ -50,7 +56,8 @@ export function readJsonObject(text: string): Record<string, unknown> {
   } catch {
     // The same message, whatever it is instead.
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new InvalidArgumentError('Expected a JSON object such as {"source": "import"}.');
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new InvalidArgumentError('Expected a JSON object such as {"source": "import"}.');
   return value as Record<string, unknown>;
 }
 
@@ -58,7 +65,8 @@ export function readJsonObject(text: string): Record<string, unknown> {
 export function readTime(text: string): string {
   const agoMs = readDuration(text);
   const time = agoMs === undefined ? Date.parse(text) : Date.now() - agoMs;
-  if (Number.isNaN(time)) throw new InvalidArgumentError('Expected how long ago, such as "15m", or a time such as "2026-01-31T12:00:00Z".');
+  if (Number.isNaN(time))
+    throw new InvalidArgumentError('Expected how long ago, such as "15m", or a time such as "2026-01-31T12:00:00Z".');
   return new Date(time).toISOString();
 }
 

@@ -27,7 +27,10 @@ let lent = false;
 export function lendOwnPackages(files: readonly string[]): void {
   if (lent || files.every((file) => hasSluice(file))) return;
   lent = true;
-  Module.register(`data:text/javascript,${encodeURIComponent(HOOK)}`, { parentURL: import.meta.url, data: { own: import.meta.url, names: NAMES } });
+  Module.register(`data:text/javascript,${encodeURIComponent(HOOK)}`, {
+    parentURL: import.meta.url,
+    data: { own: import.meta.url, names: NAMES },
+  });
 
   // CommonJS, and TypeScript that is compiled to it (where no package.json says "module"), do not pass the hooks.
   const loader = Module as unknown as { _resolveFilename: ResolveFilename };
@@ -37,7 +40,8 @@ export function lendOwnPackages(files: readonly string[]): void {
     try {
       return resolveFilename.call(Module, request, ...rest);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND" || !NAMES.includes(request.split("/")[0] ?? "")) throw error;
+      if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND" || !NAMES.includes(request.split("/")[0] ?? ""))
+        throw error;
       return ownRequire.resolve(request);
     }
   };

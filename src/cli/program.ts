@@ -36,7 +36,7 @@ export function createProgram(cli: Cli): Command {
     .description("A workflow engine on XState and NATS: concurrency limits and fairness per key.")
     .version(version, "-V, --version", "print the version")
     .exitOverride()
-    .showHelpAfterError('(add --help for how to use it)')
+    .showHelpAfterError("(add --help for how to use it)")
     .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
     .configureOutput({
       writeOut: (text) => stdout.write(text),

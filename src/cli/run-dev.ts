@@ -111,7 +111,16 @@ class Dev {
 
     const natsUrl = servers.join(",");
     const { slots } = this.#options;
-    this.#worker = new WorkerProcess({ files: workflowFiles, natsUrl, prefix, folder, env: env.all, slots, logLevel: logLevel ?? "info", logger });
+    this.#worker = new WorkerProcess({
+      files: workflowFiles,
+      natsUrl,
+      prefix,
+      folder,
+      env: env.all,
+      slots,
+      logLevel: logLevel ?? "info",
+      logger,
+    });
     const ready = await this.#worker.start();
     if (this.#stopping) return;
     if (ready === undefined) throw new SilentExit(EXIT_FAILED); // it has said why
@@ -122,7 +131,11 @@ class Dev {
   }
 
   async #startNats(logger: Logger): Promise<NatsServer> {
-    const nats = await startEmbeddedNats({ dataDir: this.#dataFolder, port: this.#options.natsPort, log: (line) => this.#cli.say(line) });
+    const nats = await startEmbeddedNats({
+      dataDir: this.#dataFolder,
+      port: this.#options.natsPort,
+      log: (line) => this.#cli.say(line),
+    });
     this.#nats = nats;
     nats.onUnexpectedExit((reason) => {
       if (this.#stopping) return;

@@ -50,7 +50,11 @@ export async function runWorker(cli: Cli, files: readonly string[], options: Wor
   }
   try {
     await worker.start();
-    const ready: WorkerReadyMessage = { type: "ready", slots, workflows: workflows.map(({ spec: { name, on } }) => ({ name, on })) };
+    const ready: WorkerReadyMessage = {
+      type: "ready",
+      slots,
+      workflows: workflows.map(({ spec: { name, on } }) => ({ name, on })),
+    };
     if (options.withParent === true && process.connected) process.send?.(ready);
     await worker.closed;
   } catch (error) {

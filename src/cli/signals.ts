@@ -17,7 +17,10 @@ export interface StopSignals {
 }
 
 /** `onSecond` must end the process. */
-export function onStopSignals(onSecond: (signal: NodeJS.Signals) => void, now: () => number = () => performance.now()): StopSignals {
+export function onStopSignals(
+  onSecond: (signal: NodeJS.Signals) => void,
+  now: () => number = () => performance.now(),
+): StopSignals {
   let firstAt: number | undefined;
   let resolveFirst: (signal: NodeJS.Signals) => void = () => undefined;
   const first = new Promise<NodeJS.Signals>((resolve) => {

@@ -20,7 +20,11 @@ const GAP = "  ";
 export function renderTable(columns: readonly Column[], rows: readonly (readonly CellValue[])[], paint: Painter): string[] {
   const cells = rows.map((row) => columns.map((_, index) => toCell(row[index])));
   const shown = columns
-    .map((column, index) => ({ column, index, width: Math.max(widthOf(column.title), ...cells.map((row) => widthOf(row[index]?.text ?? ""))) }))
+    .map((column, index) => ({
+      column,
+      index,
+      width: Math.max(widthOf(column.title), ...cells.map((row) => widthOf(row[index]?.text ?? ""))),
+    }))
     .filter(({ index }) => cells.some((row) => (row[index]?.text ?? "") !== ""));
   const line = (at: (index: number) => Cell): string =>
     shown
@@ -48,7 +52,10 @@ export function renderDetails(entries: readonly (readonly [name: string, value: 
 }
 
 /** The painter and the writer of a stream, together. */
-export function writerOf(stream: OutputStream, env: Environment): { readonly paint: Painter; lines(lines: readonly string[]): void } {
+export function writerOf(
+  stream: OutputStream,
+  env: Environment,
+): { readonly paint: Painter; lines(lines: readonly string[]): void } {
   return {
     paint: createPainter(stream, env),
     lines: (lines) => {

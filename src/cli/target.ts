@@ -30,10 +30,19 @@ export async function findTarget(options: TargetOptions, env: Environment, folde
 
   const found = await findDevRecord(join(folder, DATA_FOLDER));
   if (found.found === "running") {
-    return { servers: [found.record.natsUrl], prefix: prefix ?? found.record.prefix, origin: `"sluice dev" (process ${found.record.pid}) runs it` };
+    return {
+      servers: [found.record.natsUrl],
+      prefix: prefix ?? found.record.prefix,
+      origin: `"sluice dev" (process ${found.record.pid}) runs it`,
+    };
   }
   const advice = 'start everything with "sluice dev", or name a server with --nats or SLUICE_NATS_URL';
-  return given(DEFAULT_URL, found.found === "stale" ? `the "sluice dev" of this folder has ended; ${advice}` : `no "sluice dev" runs in this folder; ${advice}`);
+  return given(
+    DEFAULT_URL,
+    found.found === "stale"
+      ? `the "sluice dev" of this folder has ended; ${advice}`
+      : `no "sluice dev" runs in this folder; ${advice}`,
+  );
 }
 
 function addresses(text: string): readonly string[] {

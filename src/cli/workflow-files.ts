@@ -31,12 +31,17 @@ export async function loadWorkflows(files: readonly string[], folder: string): P
   for (const path of paths) {
     const file = shown(path, folder);
     const workflows = workflowsIn(modules.get(path) ?? {});
-    if (workflows.length === 0) throw new WorkflowFileError(`${file}: exports no workflow; expected something like "export const answer = defineWorkflow({ … }).step(…)"`);
+    if (workflows.length === 0)
+      throw new WorkflowFileError(
+        `${file}: exports no workflow; expected something like "export const answer = defineWorkflow({ … }).step(…)"`,
+      );
     for (const workflow of workflows) {
       const version = versionOf(workflow, file);
       const other = found.get(workflow.name);
       if (other !== undefined && other.workflow.spec.version !== version) {
-        throw new WorkflowFileError(`${file}: workflow "${workflow.name}" is another one than the workflow of that name in ${other.file}; give one of them another name`);
+        throw new WorkflowFileError(
+          `${file}: workflow "${workflow.name}" is another one than the workflow of that name in ${other.file}; give one of them another name`,
+        );
       }
       if (other === undefined) found.set(workflow.name, { workflow, file });
     }
@@ -52,7 +57,8 @@ export async function findWorkflowFiles(files: readonly string[], folder: string
       const found = await stat(path).catch(() => undefined);
       if (found === undefined) throw new WorkflowFileError(`${file}: there is no such file`);
       if (found.isDirectory()) throw new WorkflowFileError(`${file}: is a folder; name the files in it`);
-      if (![...JAVASCRIPT, ...TYPESCRIPT].includes(extname(path))) throw new WorkflowFileError(`${file}: is neither TypeScript nor JavaScript`);
+      if (![...JAVASCRIPT, ...TYPESCRIPT].includes(extname(path)))
+        throw new WorkflowFileError(`${file}: is neither TypeScript nor JavaScript`);
       return path;
     }),
   );
@@ -132,20 +138,26 @@ function explain(error: unknown, path: string, file: string, folder: string): st
 /** Of esbuild (TypeScript) and of Node.js; both name the file that is wrong, which may be one that was imported. */
 function syntaxProblem(error: Error, path: string, folder: string): string | undefined {
   const transformed = /^(.+?):(\d+):(\d+): (?:ERROR|error): (.+)$/m.exec(error.message);
-  if (transformed !== null) return `${shown(transformed[1] ?? "", folder)}:${transformed[2]}:${transformed[3]}: syntax error: ${transformed[4]}`;
+  if (transformed !== null)
+    return `${shown(transformed[1] ?? "", folder)}:${transformed[2]}:${transformed[3]}: syntax error: ${transformed[4]}`;
   if (!(error instanceof SyntaxError)) return undefined;
   // Of a module, Node.js keeps the position to itself, and says it only where nobody catches the error.
   const checked = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" }).stderr;
   const [, place, line] = /^(.+?):(\d+)$/m.exec(error.stack?.split("\n", 1)[0] ?? "") ?? /^(.+?):(\d+)$/m.exec(checked) ?? [];
-  return place === undefined ? undefined : `${shown(toPath(place), folder)}:${line}: syntax error: ${error.message.split("\n", 1)[0]}`;
+  return place === undefined
+    ? undefined
+    : `${shown(toPath(place), folder)}:${line}: syntax error: ${error.message.split("\n", 1)[0]}`;
 }
 
 function missingModule(error: Error, path: string, folder: string): string {
   const [, what = "", importer] = /^Cannot find (?:package|module) '([^']+)'(?: imported from (.+))?/.exec(error.message) ?? [];
   if (what === "") return error.message.split("\n", 1)[0] ?? "";
-  const inOther = importer === undefined || toPath(importer.trim()) === path ? "" : `, which ${shown(toPath(importer.trim()), folder)} imports`;
+  const inOther =
+    importer === undefined || toPath(importer.trim()) === path ? "" : `, which ${shown(toPath(importer.trim()), folder)} imports`;
   const isFile = /^(?:[./\\]|file:|[A-Za-z]:[\\/])/.test(what);
-  return isFile ? `there is no file ${shown(toPath(what), folder)}${inOther}` : `the package "${what}" is not installed${inOther}; install it with "npm install ${what}"`;
+  return isFile
+    ? `there is no file ${shown(toPath(what), folder)}${inOther}`
+    : `the package "${what}" is not installed${inOther}; install it with "npm install ${what}"`;
 }
 
 /** `line:column` of the innermost call that is in the file. */

@@ -94,7 +94,13 @@ export async function startDev(options: DevOptions): Promise<Dev> {
     ends.push(() => engine.stop());
     await engine.start();
 
-    const worker = createWorker({ ...common, name: "dev", workflows, drainTimeout: DRAIN_TIMEOUT, ...(slots === undefined ? {} : { slots }) });
+    const worker = createWorker({
+      ...common,
+      name: "dev",
+      workflows,
+      drainTimeout: DRAIN_TIMEOUT,
+      ...(slots === undefined ? {} : { slots }),
+    });
     ends.push(() => worker.stop());
     await worker.start();
 

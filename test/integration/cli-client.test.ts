@@ -36,13 +36,24 @@ async function runsOf(key: string): Promise<readonly RunView[]> {
 
 describe("publishing", () => {
   test("one event starts its run", async () => {
-    const published = await json<{ event: string; seq: number; duplicate: boolean }>("publish", "per-user-test", '{"user_id":"one","ms":0}', "--metadata", '{"from":"test"}');
+    const published = await json<{ event: string; seq: number; duplicate: boolean }>(
+      "publish",
+      "per-user-test",
+      '{"user_id":"one","ms":0}',
+      "--metadata",
+      '{"from":"test"}',
+    );
     expect(published).toEqual({ event: "per-user-test", seq: expect.any(Number) as number, duplicate: false });
     const [run] = await waitFor(async () => {
       const runs = await runsOf("one");
       return runs[0]?.status === "SUCCEEDED" ? runs : undefined;
     });
-    expect(run).toMatchObject({ workflow: "per-user-demo", keys: [{ limit: "per-user-demo", key: "one" }], metadata: { from: "test" }, event: { name: "per-user-test", seq: published.seq } });
+    expect(run).toMatchObject({
+      workflow: "per-user-demo",
+      keys: [{ limit: "per-user-demo", key: "one" }],
+      metadata: { from: "test" },
+      event: { name: "per-user-test", seq: published.seq },
+    });
   });
 
   test("the same id twice is one event", async () => {
@@ -52,12 +63,16 @@ describe("publishing", () => {
   });
 
   test("a thousand lines, of which two are not JSON", async () => {
-    const lines = Array.from({ length: 1_000 }, (_, index) => (index === 6 || index === 700 ? "{nope" : `{"user_id":"bulk-${index % 10}","ms":0}`));
+    const lines = Array.from({ length: 1_000 }, (_, index) =>
+      index === 6 || index === 700 ? "{nope" : `{"user_id":"bulk-${index % 10}","ms":0}`,
+    );
     const { code, stdout, stderr } = await sluice(["publish", "per-user-test", "-"], `${lines.join("\n")}\n`);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^published 998 events \([\d,]+\/s\)\n$/);
     expect(stderr).toMatch(/^error: line 7: .*\nerror: line 701: .*\n$/);
-    await waitFor(async () => (await runsOf("bulk-3")).filter(({ status }) => status === "SUCCEEDED").length === 100, { timeoutMs: 30_000 });
+    await waitFor(async () => (await runsOf("bulk-3")).filter(({ status }) => status === "SUCCEEDED").length === 100, {
+      timeoutMs: 30_000,
+    });
   });
 
   test("events are listed, newest first", async () => {
@@ -69,13 +84,22 @@ describe("publishing", () => {
   });
 
   test("an event's name that cannot be one is refused", async () => {
-    expect(await sluice(["publish", "a..b"])).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/^error: expected 'event' to be .+, got "a\.\.b"/) as unknown });
+    expect(await sluice(["publish", "a..b"])).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/^error: expected 'event' to be .+, got "a\.\.b"/) as unknown,
+    });
   });
 });
 
 describe("running", () => {
   test("--wait prints the outputs by step", async () => {
-    const { code, stdout } = await sluice(["run", "document-ingestion", '{"tenant_id":"t1","url":"https://example.com/a"}', "--wait"]);
+    const { code, stdout } = await sluice([
+      "run",
+      "document-ingestion",
+      '{"tenant_id":"t1","url":"https://example.com/a"}',
+      "--wait",
+    ]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ split: { paragraphs: expect.any(Array) as unknown }, store: { vectors: 4 } });
   });
@@ -90,19 +114,36 @@ describe("running", () => {
     const input = Array.from({ length: 20 }, (_, index) => `{"user_id":"lines","ms":0,"n":${index}}\n`).join("");
     const { code, stdout } = await sluice(["run", "per-user-demo", "-", "--wait", "--json"], input);
     expect(code).toBe(0);
-    const runs = stdout.trim().split("\n").map((line) => JSON.parse(line) as RunView);
-    expect(runs.map(({ status, input }) => [status, (input as { n: number }).n])).toEqual(Array.from({ length: 20 }, (_, index) => ["SUCCEEDED", index]));
+    const runs = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as RunView);
+    expect(runs.map(({ status, input }) => [status, (input as { n: number }).n])).toEqual(
+      Array.from({ length: 20 }, (_, index) => ["SUCCEEDED", index]),
+    );
   });
 
   test("a workflow that nobody has registered is an error", async () => {
-    expect(await sluice(["run", "unheard-of"])).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/^error: there is no workflow "unheard-of"/) as unknown });
+    expect(await sluice(["run", "unheard-of"])).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/^error: there is no workflow "unheard-of"/) as unknown,
+    });
   });
 });
 
 describe("runs and groups", () => {
   test("are explained, paused, resumed, changed and cancelled", async () => {
     await sluice(["publish", "per-user-test", "-"], '{"user_id":"held","ms":600000}\n{"user_id":"held","ms":0}\n');
-    const group = async () => await json<{ active: number; waiting: number; activeRuns: string[]; waitingRuns: string[]; maxRuns: number; paused: boolean }>("groups", "get", "per-user-demo", "held");
+    const group = async () =>
+      await json<{
+        active: number;
+        waiting: number;
+        activeRuns: string[];
+        waitingRuns: string[];
+        maxRuns: number;
+        paused: boolean;
+      }>("groups", "get", "per-user-demo", "held");
     await waitFor(async () => {
       const { active, waiting } = await group();
       return active === 1 && waiting === 1;
@@ -113,11 +154,20 @@ describe("runs and groups", () => {
     const why = await sluice(["runs", "explain", second]);
     expect(why.stdout).toMatch(/held/);
     expect(why.stdout).toContain(first);
-    expect(await json("runs", "explain", second)).toMatchObject({ id: second, waitingFor: "limit", key: "held", position: 1, holders: [first] });
+    expect(await json("runs", "explain", second)).toMatchObject({
+      id: second,
+      waitingFor: "limit",
+      key: "held",
+      position: 1,
+      holders: [first],
+    });
 
     expect((await sluice(["groups", "list"])).stdout).toMatch(/per-user-demo +held +1 +1 +1 /);
     expect(await json("groups", "pause", "per-user-demo", "held")).toMatchObject({ paused: true });
-    expect(await json("groups", "set", "per-user-demo", "held", "--max-runs", "2")).toMatchObject({ maxRuns: 2, overridden: true });
+    expect(await json("groups", "set", "per-user-demo", "held", "--max-runs", "2")).toMatchObject({
+      maxRuns: 2,
+      overridden: true,
+    });
     expect(await group()).toMatchObject({ active: 1, waiting: 1 }); // paused: the free slot stays free
     expect(await json("groups", "resume", "per-user-demo", "held")).toMatchObject({ paused: false });
     await waitFor(async () => (await json<RunView>("runs", "get", second)).status === "SUCCEEDED");
@@ -133,7 +183,9 @@ describe("runs and groups", () => {
   });
 
   test("a run's events are told, and it can be done again", async () => {
-    const old = JSON.parse((await sluice(["run", "per-user-demo", '{"user_id":"again","ms":0}', "--wait", "--json"])).stdout) as RunView;
+    const old = JSON.parse(
+      (await sluice(["run", "per-user-demo", '{"user_id":"again","ms":0}', "--wait", "--json"])).stdout,
+    ) as RunView;
     const { items } = await json<Page<{ type: string }>>("runs", "events", old.id);
     expect(items[0]).toMatchObject({ type: "created" });
     expect(items.at(-1)).toMatchObject({ type: "run.succeeded" });
@@ -168,7 +220,9 @@ test("schedules are listed and cancelled", async () => {
 test("workflows and workers are listed", async () => {
   const { stdout } = await sluice(["workflows", "list"]);
   expect(stdout).toMatch(/cancel-demo +\w+ +cancel-test +step1, step2 +1 per key function \(CANCEL_IN_PROGRESS\)/);
-  expect((await sluice(["workflows", "get", "document-ingestion"])).stdout).toMatch(/store +embed-title, embed-paragraphs +3 +100ms ×2 up to 5s +30s/);
+  expect((await sluice(["workflows", "get", "document-ingestion"])).stdout).toMatch(
+    /store +embed-title, embed-paragraphs +3 +100ms ×2 up to 5s +30s/,
+  );
   expect(await json("workflows", "get", "cancel-demo")).toMatchObject({ name: "cancel-demo", spec: { on: ["cancel-test"] } });
   expect((await sluice(["workers", "list"])).stdout).toMatch(/tester +running +\d+\/50 /);
   const { items } = await json<Page<{ name: string; slots: number }>>("workers", "list");
@@ -191,6 +245,9 @@ describe("without what it needs", () => {
 
   test("a wrong variable is wrong usage", async () => {
     const { code, stderr } = await runCli(["runs", "list"], { env: { SLUICE_LOG_LEVEL: "loud" } });
-    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/^error: expected SLUICE_LOG_LEVEL to be one of /) as unknown });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/^error: expected SLUICE_LOG_LEVEL to be one of /) as unknown,
+    });
   });
 });

@@ -50,7 +50,8 @@ async function statuses(folder: string): Promise<readonly string[]> {
   return (await sluice<Page<RunView>>(folder, "runs", "list")).items.map(({ status }) => status);
 }
 
-const startedIn = async (folder: string) => (await readFile(join(folder, "started.txt"), "utf8").catch(() => "")).split("\n").length - 1;
+const startedIn = async (folder: string) =>
+  (await readFile(join(folder, "started.txt"), "utf8").catch(() => "")).split("\n").length - 1;
 
 /** Processes of this machine with the folder on their command line or as their working folder. */
 function processesOf(folder: string): string[] {
@@ -102,7 +103,11 @@ describe("sluice dev", () => {
     await waitFor(async () => (await startedIn(folder)) === 1);
     dev.child.kill("SIGINT");
     await dev.waitForOutput("stopping");
-    await waitFor(() => dev.ended || !dev.child.kill("SIGINT"), { intervalMs: 600, timeoutMs: 4_500, what: "the second Ctrl-C to end it" });
+    await waitFor(() => dev.ended || !dev.child.kill("SIGINT"), {
+      intervalMs: 600,
+      timeoutMs: 4_500,
+      what: "the second Ctrl-C to end it",
+    });
     expect((await dev.exited).code).toBe(130);
     await waitFor(() => processesOf(folder).length === 0);
   });
@@ -128,13 +133,22 @@ describe("sluice dev", () => {
   test("starts its worker and its NATS server again when they are killed", async () => {
     const folder = await folderWithWorkflow();
     const dev = await startDev(folder, "flow.mjs");
-    const pidOf = (what: RegExp) => Number(processesOf(folder).find((line) => what.test(line))?.trim().split(" ")[0]);
+    const pidOf = (what: RegExp) =>
+      Number(
+        processesOf(folder)
+          .find((line) => what.test(line))
+          ?.trim()
+          .split(" ")[0],
+      );
     const before = { worker: pidOf(/main\.js worker/), nats: pidOf(/nats-server/) };
     process.kill(before.worker, "SIGKILL");
     await waitFor(() => pidOf(/main\.js worker/) > 0 && pidOf(/main\.js worker/) !== before.worker);
     process.kill(before.nats, "SIGKILL");
     await waitFor(() => pidOf(/nats-server/) > 0 && pidOf(/nats-server/) !== before.nats);
-    await waitFor(async () => (await runCli(["publish", "go.slowly", '{"key":"b","ms":0}'], { cwd: folder, env: ENV })).code === 0, { timeoutMs: 20_000 });
+    await waitFor(
+      async () => (await runCli(["publish", "go.slowly", '{"key":"b","ms":0}'], { cwd: folder, env: ENV })).code === 0,
+      { timeoutMs: 20_000 },
+    );
     await waitFor(async () => (await statuses(folder)).includes("SUCCEEDED"), { timeoutMs: 20_000 });
     await dev.stop("SIGINT");
     expect(processesOf(folder)).toEqual([]);
@@ -143,7 +157,8 @@ describe("sluice dev", () => {
   test("runs the examples where no file is given", async () => {
     const folder = await temporaryFolder("dev");
     const dev = await startDev(folder);
-    for (const name of ["concurrency-demo", "per-user-demo", "cancel-demo", "chat-answer", "document-ingestion"]) expect(dev.stdout).toContain(name);
+    for (const name of ["concurrency-demo", "per-user-demo", "cancel-demo", "chat-answer", "document-ingestion"])
+      expect(dev.stdout).toContain(name);
     await dev.stop("SIGINT");
   });
 
@@ -165,17 +180,26 @@ describe("sluice dev", () => {
       return { code, error: stderr.split("\n").find((line) => line.startsWith("error:")) };
     };
     expect(await refused("nowhere.ts")).toEqual({ code: 1, error: "error: nowhere.ts: there is no such file" });
-    expect(await refused("bad.mjs", "--nats-port", "0")).toEqual({ code: 1, error: "error: bad.mjs:1:7: threw boom when it was loaded" });
+    expect(await refused("bad.mjs", "--nats-port", "0")).toEqual({
+      code: 1,
+      error: "error: bad.mjs:1:7: threw boom when it was loaded",
+    });
     expect(processesOf(folder)).toEqual([]);
 
     const other = createServer().listen(0, "127.0.0.1");
     onCleanup(() => other.close());
     await waitFor(() => other.listening);
     const { port } = other.address() as { port: number };
-    expect(await refused("flow.mjs", "--nats-port", String(port))).toEqual({ code: 1, error: expect.stringContaining(`port ${port} on 127.0.0.1 is in use`) as unknown });
+    expect(await refused("flow.mjs", "--nats-port", String(port))).toEqual({
+      code: 1,
+      error: expect.stringContaining(`port ${port} on 127.0.0.1 is in use`) as unknown,
+    });
 
     const dev = await startDev(folder, "flow.mjs");
-    expect(await refused("flow.mjs", "--nats-port", "0")).toEqual({ code: 1, error: expect.stringContaining(`is in use by process ${dev.pid}`) as unknown });
+    expect(await refused("flow.mjs", "--nats-port", "0")).toEqual({
+      code: 1,
+      error: expect.stringContaining(`is in use by process ${dev.pid}`) as unknown,
+    });
     await dev.stop("SIGINT");
   });
 });
@@ -233,6 +257,7 @@ describe("sluice engine and sluice worker", () => {
     expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "" });
     const { stdout: out, stderr: lines } = await engine.stop();
     expect(out).toBe("");
-    for (const line of lines.trimEnd().split("\n")) expect(JSON.parse(line)).toMatchObject({ level: expect.any(Number) as number, msg: expect.any(String) as string });
+    for (const line of lines.trimEnd().split("\n"))
+      expect(JSON.parse(line)).toMatchObject({ level: expect.any(Number) as number, msg: expect.any(String) as string });
   });
 });

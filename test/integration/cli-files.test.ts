@@ -51,13 +51,19 @@ async function refusal(folder: string, ...files: readonly string[]): Promise<str
 }
 
 describe("workflows are found", () => {
-  test.each([true, false])("in TypeScript, under every export, whether the folder is a package of modules (%s) or nothing", async (module) => {
-    const files = { "flow.ts": TYPESCRIPT, "letter.ts": HELPER, ...(module ? { "package.json": '{"type":"module"}' } : {}) };
-    expect(await load(await folderWith(files), "flow.ts")).toEqual(["one", "two"]);
-  });
+  test.each([true, false])(
+    "in TypeScript, under every export, whether the folder is a package of modules (%s) or nothing",
+    async (module) => {
+      const files = { "flow.ts": TYPESCRIPT, "letter.ts": HELPER, ...(module ? { "package.json": '{"type":"module"}' } : {}) };
+      expect(await load(await folderWith(files), "flow.ts")).toEqual(["one", "two"]);
+    },
+  );
 
   test("in TypeScript outside of any project, with the packages of the command itself", async () => {
-    expect(await load(await folderWith({ "flow.ts": TYPESCRIPT, "letter.ts": HELPER }, false), "flow.ts")).toEqual(["one", "two"]);
+    expect(await load(await folderWith({ "flow.ts": TYPESCRIPT, "letter.ts": HELPER }, false), "flow.ts")).toEqual([
+      "one",
+      "two",
+    ]);
     const module = { "flow.mts": TYPESCRIPT, "letter.ts": HELPER, "package.json": '{"type":"module"}' };
     expect(await load(await folderWith(module, false), "flow.mts")).toEqual(["one", "two"]);
   });
@@ -65,9 +71,11 @@ describe("workflows are found", () => {
   test.each([true, false])("in JavaScript, as modules and as CommonJS (installed: %s)", async (installed) => {
     const folder = await folderWith(
       {
-        "a.mjs": 'import { defineWorkflow } from "sluice"; export const list = [defineWorkflow({ name: "a" }).step("s", () => 1)];',
+        "a.mjs":
+          'import { defineWorkflow } from "sluice"; export const list = [defineWorkflow({ name: "a" }).step("s", () => 1)];',
         "b.cjs": 'const { defineWorkflow } = require("sluice"); exports.b = defineWorkflow({ name: "b" }).step("s", () => 1);',
-        "c.js": 'const { defineWorkflow } = require("sluice"); module.exports = { c: defineWorkflow({ name: "c" }).step("s", () => 1) };',
+        "c.js":
+          'const { defineWorkflow } = require("sluice"); module.exports = { c: defineWorkflow({ name: "c" }).step("s", () => 1) };',
       },
       installed,
     );
@@ -76,7 +84,8 @@ describe("workflows are found", () => {
 
   test("once where a definition is exported twice, also by two files", async () => {
     const folder = await folderWith({
-      "a.mjs": 'import { defineWorkflow } from "sluice"; export const a = defineWorkflow({ name: "a" }).step("s", () => 1); export default a;',
+      "a.mjs":
+        'import { defineWorkflow } from "sluice"; export const a = defineWorkflow({ name: "a" }).step("s", () => 1); export default a;',
       "b.mjs": 'export * from "./a.mjs";',
     });
     expect(await load(folder, "a.mjs", "b.mjs")).toEqual(["a"]);
@@ -84,20 +93,42 @@ describe("workflows are found", () => {
 });
 
 describe("a file that cannot be used is named, in one line", () => {
-  const broken = 'import { defineWorkflow } from "sluice";\nexport const x = defineWorkflow({ name: "x" }\n  .step("s", () => 1);\n';
-  const wrong = 'import { defineWorkflow } from "sluice";\nexport const x = defineWorkflow({ name: "x" })\n  .step("s", { retires: 3 }, () => 1);\n';
+  const broken =
+    'import { defineWorkflow } from "sluice";\nexport const x = defineWorkflow({ name: "x" }\n  .step("s", () => 1);\n';
+  const wrong =
+    'import { defineWorkflow } from "sluice";\nexport const x = defineWorkflow({ name: "x" })\n  .step("s", { retires: 3 }, () => 1);\n';
 
   test.each<[what: string, file: string, text: string, message: RegExp]>([
     ["a syntax error in TypeScript", "flow.ts", broken, /^error: flow\.ts:3:\d+: syntax error: Expected/],
     ["a syntax error in a module", "flow.mjs", broken, /^error: flow\.mjs:3: syntax error: missing \)/],
     ["a syntax error in CommonJS", "flow.cjs", "const x = (\n", /^error: flow\.cjs:\d+: syntax error: /],
-    ["a definition error, with its place", "flow.ts", wrong, /^error: flow\.ts:3:\d+: unknown option 'retires': did you mean "retries"\? \(workflow "x", step "s"\)$/],
+    [
+      "a definition error, with its place",
+      "flow.ts",
+      wrong,
+      /^error: flow\.ts:3:\d+: unknown option 'retires': did you mean "retries"\? \(workflow "x", step "s"\)$/,
+    ],
     ["a definition error in JavaScript", "flow.mjs", wrong, /^error: flow\.mjs:3:\d+: unknown option 'retires'/],
     ["no workflow", "flow.ts", "export const x = 1;", /^error: flow\.ts: exports no workflow; expected something like/],
-    ["a workflow without steps", "flow.mjs", 'import { defineWorkflow } from "sluice"; export const x = defineWorkflow({ name: "x" });', /^error: flow\.mjs: expected 'steps' to be at least one step/],
-    ["a package that is not there", "flow.ts", 'import "not-there";', /^error: flow\.ts: the package "not-there" is not installed; install it with "npm install not-there"$/],
+    [
+      "a workflow without steps",
+      "flow.mjs",
+      'import { defineWorkflow } from "sluice"; export const x = defineWorkflow({ name: "x" });',
+      /^error: flow\.mjs: expected 'steps' to be at least one step/,
+    ],
+    [
+      "a package that is not there",
+      "flow.ts",
+      'import "not-there";',
+      /^error: flow\.ts: the package "not-there" is not installed; install it with "npm install not-there"$/,
+    ],
     ["a file that is not there", "flow.mjs", 'import "./not-there.js";', /^error: flow\.mjs: there is no file not-there\.js$/],
-    ["something thrown", "flow.ts", 'const x: number = 1;\nthrow new TypeError("boom");\n', /^error: flow\.ts:2:\d+: threw TypeError: boom when it was loaded$/],
+    [
+      "something thrown",
+      "flow.ts",
+      'const x: number = 1;\nthrow new TypeError("boom");\n',
+      /^error: flow\.ts:2:\d+: threw TypeError: boom when it was loaded$/,
+    ],
     ["something thrown that is no error", "flow.mjs", 'throw "boom";', /^error: flow\.mjs: threw boom when it was loaded$/],
     ["another kind of file", "flow.txt", "", /^error: flow\.txt: is neither TypeScript nor JavaScript$/],
   ])("%s", async (_what, file, text, message) => {
@@ -111,8 +142,11 @@ describe("a file that cannot be used is named, in one line", () => {
   });
 
   test("two different workflows of one name", async () => {
-    const define = (step: string) => `import { defineWorkflow } from "sluice"; export const x = defineWorkflow({ name: "x" }).step("${step}", () => 1);`;
+    const define = (step: string) =>
+      `import { defineWorkflow } from "sluice"; export const x = defineWorkflow({ name: "x" }).step("${step}", () => 1);`;
     const folder = await folderWith({ "a.mjs": define("a"), "b.mjs": define("b") });
-    expect(await refusal(folder, "a.mjs", "b.mjs")).toBe('error: b.mjs: workflow "x" is another one than the workflow of that name in a.mjs; give one of them another name');
+    expect(await refusal(folder, "a.mjs", "b.mjs")).toBe(
+      'error: b.mjs: workflow "x" is another one than the workflow of that name in a.mjs; give one of them another name',
+    );
   });
 });

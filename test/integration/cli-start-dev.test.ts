@@ -11,7 +11,10 @@ import { defineWorkflow } from "../../src/workflow/define.ts";
 import { onCleanup } from "../support/cleanup.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-const greet = defineWorkflow<{ readonly name: string }>({ name: "greet", on: "hello" }).step("say", (ctx) => `hello ${ctx.input.name}`);
+const greet = defineWorkflow<{ readonly name: string }>({ name: "greet", on: "hello" }).step(
+  "say",
+  (ctx) => `hello ${ctx.input.name}`,
+);
 const logger = pino({ level: "silent" });
 
 async function start(options: Partial<DevOptions> = {}) {
@@ -54,7 +57,10 @@ describe("startDev", () => {
   });
 
   test.each<[Record<string, unknown>, RegExp]>([
-    [{ workflows: [] }, /^expected 'workflows' to be a list of at least one workflow made by defineWorkflow, got \[\] \(startDev\)$/],
+    [
+      { workflows: [] },
+      /^expected 'workflows' to be a list of at least one workflow made by defineWorkflow, got \[\] \(startDev\)$/,
+    ],
     [{ slots: 0 }, /^expected 'slots' to be an integer from 1 to 100000, got 0/],
     [{ natsPort: 70_000 }, /^expected 'natsPort' to be an integer from 0 to 65535, got 70000/],
     [{ dataDri: "x" }, /^unknown option 'dataDri': did you mean "dataDir"\?/],
@@ -76,7 +82,9 @@ describe("startDev", () => {
   test("leaves nothing running where a port is taken", async () => {
     const other = await start();
     const dataDir = await temporaryFolder("start-dev");
-    await expect(start({ dataDir, natsPort: Number(new URL(other.natsUrl).port) })).rejects.toMatchObject({ code: "NATS_PORT_IN_USE" });
+    await expect(start({ dataDir, natsPort: Number(new URL(other.natsUrl).port) })).rejects.toMatchObject({
+      code: "NATS_PORT_IN_USE",
+    });
     await start({ dataDir });
   });
 });

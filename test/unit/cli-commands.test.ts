@@ -24,7 +24,15 @@ const RUN: RunView = {
   createdAt: "2026-01-31T11:59:57.000Z",
   startedAt: "2026-01-31T11:59:58.000Z",
   finishedAt: "2026-01-31T11:59:59.000Z",
-  steps: { write: { status: "FAILED", attempts: 2, error: { name: "Error", message: "no luck" }, startedAt: "2026-01-31T11:59:58.000Z", worker: "w1" } },
+  steps: {
+    write: {
+      status: "FAILED",
+      attempts: 2,
+      error: { name: "Error", message: "no luck" },
+      startedAt: "2026-01-31T11:59:58.000Z",
+      worker: "w1",
+    },
+  },
 };
 
 const GROUP: GroupView = {
@@ -58,7 +66,15 @@ function fakeClient(answers: Readonly<Record<string, unknown>>, calls: Call[]): 
       },
     });
   const group = (name: string): unknown =>
-    new Proxy({}, { get: (_, method) => (...args: readonly unknown[]) => paged((async () => answer(`${name}.${String(method)}`, args))()) });
+    new Proxy(
+      {},
+      {
+        get:
+          (_, method) =>
+          (...args: readonly unknown[]) =>
+            paged((async () => answer(`${name}.${String(method)}`, args))()),
+      },
+    );
   return {
     ...Object.fromEntries(["runs", "groups", "workflows", "workers", "events", "schedules"].map((name) => [name, group(name)])),
     publish: async (...args: readonly unknown[]) => answer("publish", args),
@@ -122,8 +138,14 @@ describe("what is typed wrongly", () => {
 });
 
 test("--help and --version are no mistakes", async () => {
-  expect(await sluice(["--help"])).toMatchObject({ code: 0, stdout: expect.stringContaining("publish [options] <event> [json]") as unknown });
-  expect(await sluice(["runs", "list", "--help"])).toMatchObject({ code: 0, stdout: expect.stringContaining("--status") as unknown });
+  expect(await sluice(["--help"])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("publish [options] <event> [json]") as unknown,
+  });
+  expect(await sluice(["runs", "list", "--help"])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("--status") as unknown,
+  });
   expect(await sluice(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });
 });
 
@@ -137,7 +159,20 @@ describe("sluice publish", () => {
   });
 
   test("passes its options on", async () => {
-    const args = ["publish", "e", '"text"', "--id", "x1", "--metadata", '{"a":1}', "--priority", "-2.5", "--scope", "s", "--json"];
+    const args = [
+      "publish",
+      "e",
+      '"text"',
+      "--id",
+      "x1",
+      "--metadata",
+      '{"a":1}',
+      "--priority",
+      "-2.5",
+      "--scope",
+      "s",
+      "--json",
+    ];
     const { stdout, calls } = await sluice(args, stored);
     expect(calls[0]).toEqual(["publish", "e", "text", { id: "x1", metadata: { a: 1 }, priority: -2.5, scope: "s" }]);
     expect(JSON.parse(stdout)).toEqual({ event: "e", seq: 7, duplicate: false });
@@ -150,7 +185,11 @@ describe("sluice publish", () => {
 
   test("publishes each line of standard input, and names the lines that are no JSON", async () => {
     const publishMany = (events: readonly unknown[]) => events.map((_, index) => ({ seq: index, duplicate: false }));
-    const { code, stdout, stderr, calls } = await sluice(["publish", "e", "-", "--priority", "1"], { publishMany }, '{"a":1}\nnope\n\n{"a":2}\n');
+    const { code, stdout, stderr, calls } = await sluice(
+      ["publish", "e", "-", "--priority", "1"],
+      { publishMany },
+      '{"a":1}\nnope\n\n{"a":2}\n',
+    );
     expect(calls[0]?.[1]).toEqual([
       { event: "e", payload: { a: 1 }, priority: 1 },
       { event: "e", payload: { a: 2 }, priority: 1 },
@@ -181,13 +220,19 @@ describe("sluice run", () => {
   });
 
   test("prints the run's id", async () => {
-    const { code, stdout, calls } = await sluice(["run", "answer", '{"user_id":"ada"}', "--metadata", '{"m":1}'], handle({ status: "QUEUED" }));
+    const { code, stdout, calls } = await sluice(
+      ["run", "answer", '{"user_id":"ada"}', "--metadata", '{"m":1}'],
+      handle({ status: "QUEUED" }),
+    );
     expect({ code, stdout }).toEqual({ code: 0, stdout: "01RUN\n" });
     expect(calls[0]).toEqual(["run", "answer", { user_id: "ada" }, { metadata: { m: 1 } }]);
   });
 
   test("with --wait prints the outputs of a run that succeeded", async () => {
-    const { code, stdout } = await sluice(["run", "answer", "--wait"], handle({ status: "SUCCEEDED", outputs: { write: { text: "hi" } } }));
+    const { code, stdout } = await sluice(
+      ["run", "answer", "--wait"],
+      handle({ status: "SUCCEEDED", outputs: { write: { text: "hi" } } }),
+    );
     expect({ code, stdout }).toEqual({ code: 0, stdout: '{"write":{"text":"hi"}}\n' });
   });
 
@@ -199,16 +244,27 @@ describe("sluice run", () => {
 
   test("starts a run for each line of standard input, in their order", async () => {
     let last = 0;
-    const run = (_: unknown, input: { readonly n: number }) => ({ get: async () => ({ ...RUN, id: `run-${input.n}-${++last}` }) });
+    const run = (_: unknown, input: { readonly n: number }) => ({
+      get: async () => ({ ...RUN, id: `run-${input.n}-${++last}` }),
+    });
     const { code, stdout, stderr } = await sluice(["run", "answer", "-"], { run }, '{"n":1}\n{"n":2}\n}\n{"n":3}');
-    expect({ code, ids: stdout.trim().split("\n").map((id) => id.slice(0, 5)) }).toEqual({ code: 1, ids: ["run-1", "run-2", "run-3"] });
+    expect({
+      code,
+      ids: stdout
+        .trim()
+        .split("\n")
+        .map((id) => id.slice(0, 5)),
+    }).toEqual({ code: 1, ids: ["run-1", "run-2", "run-3"] });
     expect(stderr).toMatch(/^error: line 3: /);
   });
 
   test("takes a time or a delay", async () => {
     const { calls } = await sluice(["run", "answer", "--delay", "1h30m"], handle({}));
     expect(calls[0]).toEqual(["run", "answer", {}, { delay: 5_400_000 }]);
-    const at = await sluice(["run", "answer", "--at", "2026-02-01T00:00:00+01:00"], handle({ scheduledAt: "2026-01-31T23:00:00.000Z" }));
+    const at = await sluice(
+      ["run", "answer", "--at", "2026-02-01T00:00:00+01:00"],
+      handle({ scheduledAt: "2026-01-31T23:00:00.000Z" }),
+    );
     expect(at.calls[0]).toEqual(["run", "answer", {}, { at: "2026-01-31T23:00:00.000Z" }]);
     expect(at.stdout).toBe("01RUN starts in 11h\n");
   });
@@ -216,12 +272,36 @@ describe("sluice run", () => {
 
 describe("sluice runs", () => {
   test("list passes its filters on and prints a table", async () => {
-    const args = ["runs", "list", "--status", "failed", "--status", "QUEUED,running", "--workflow", "answer", "--key", "ada", "--limit", "l", "--since", "2026-01-01T00:00:00Z", "-n", "5"];
+    const args = [
+      "runs",
+      "list",
+      "--status",
+      "failed",
+      "--status",
+      "QUEUED,running",
+      "--workflow",
+      "answer",
+      "--key",
+      "ada",
+      "--limit",
+      "l",
+      "--since",
+      "2026-01-01T00:00:00Z",
+      "-n",
+      "5",
+    ];
     const { code, stdout, stderr, calls } = await sluice(args, { "runs.list": { items: [RUN], next: "c1" } });
     expect(code).toBe(0);
     expect(calls[0]).toEqual([
       "runs.list",
-      { status: ["FAILED", "QUEUED", "RUNNING"], workflow: "answer", key: "ada", limit: "l", since: "2026-01-01T00:00:00.000Z", size: 5 },
+      {
+        status: ["FAILED", "QUEUED", "RUNNING"],
+        workflow: "answer",
+        key: "ada",
+        limit: "l",
+        since: "2026-01-01T00:00:00.000Z",
+        size: 5,
+      },
     ]);
     expect(stdout).toBe(
       [
@@ -234,7 +314,11 @@ describe("sluice runs", () => {
   });
 
   test("list says so when there are none, and prints the page with --json", async () => {
-    expect(await sluice(["runs", "list"], { "runs.list": { items: [] } })).toMatchObject({ code: 0, stdout: "", stderr: "no runs\n" });
+    expect(await sluice(["runs", "list"], { "runs.list": { items: [] } })).toMatchObject({
+      code: 0,
+      stdout: "",
+      stderr: "no runs\n",
+    });
     const { stdout } = await sluice(["runs", "list", "--json"], { "runs.list": { items: [RUN], next: "c1" } });
     expect(JSON.parse(stdout)).toEqual({ items: [RUN], next: "c1" });
   });
@@ -247,8 +331,13 @@ describe("sluice runs", () => {
 
   test("explain prints the sentence", async () => {
     const explanation = { id: "01RUN", status: "QUEUED", sentence: "It waits for a free slot." };
-    expect(await sluice(["runs", "explain", "01RUN"], { "runs.explain": explanation })).toMatchObject({ code: 0, stdout: "It waits for a free slot.\n" });
-    expect(JSON.parse((await sluice(["runs", "explain", "01RUN", "--json"], { "runs.explain": explanation })).stdout)).toEqual(explanation);
+    expect(await sluice(["runs", "explain", "01RUN"], { "runs.explain": explanation })).toMatchObject({
+      code: 0,
+      stdout: "It waits for a free slot.\n",
+    });
+    expect(JSON.parse((await sluice(["runs", "explain", "01RUN", "--json"], { "runs.explain": explanation })).stdout)).toEqual(
+      explanation,
+    );
   });
 
   test("cancel goes on after a run that is not there, with exit code 1", async () => {
@@ -275,11 +364,18 @@ describe("sluice runs", () => {
       { at: "2026-01-31T11:59:57.250Z", type: "run.admitted" },
     ];
     const { stdout } = await sluice(["runs", "events", "01RUN"], { "runs.events": { items } });
-    expect(stdout.split("\n").slice(1, 3)).toEqual(['2026-01-31T11:59:57.000Z    +0ms  created       {"a":1}', "2026-01-31T11:59:57.250Z  +250ms  run.admitted"]);
+    expect(stdout.split("\n").slice(1, 3)).toEqual([
+      '2026-01-31T11:59:57.000Z    +0ms  created       {"a":1}',
+      "2026-01-31T11:59:57.250Z  +250ms  run.admitted",
+    ]);
   });
 
   test("an error from the engine is one line, with exit code 1", async () => {
-    expect(await sluice(["runs", "get", "x"], { "runs.get": new RunNotFoundError("x") })).toMatchObject({ code: 1, stdout: "", stderr: 'error: there is no run "x"\n' });
+    expect(await sluice(["runs", "get", "x"], { "runs.get": new RunNotFoundError("x") })).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: 'error: there is no run "x"\n',
+    });
   });
 });
 
@@ -297,10 +393,22 @@ describe("sluice groups", () => {
   });
 
   test.each<[readonly string[], Call]>([
-    [["set", "answer", "ada", "--max-runs", "3"], ["groups.update", { limit: "answer", key: "ada", maxRuns: 3 }]],
-    [["set", "answer", "ada", "--reset"], ["groups.update", { limit: "answer", key: "ada", maxRuns: null }]],
-    [["pause", "answer", "ada"], ["groups.pause", { limit: "answer", key: "ada" }]],
-    [["resume", "answer", "ada"], ["groups.resume", { limit: "answer", key: "ada" }]],
+    [
+      ["set", "answer", "ada", "--max-runs", "3"],
+      ["groups.update", { limit: "answer", key: "ada", maxRuns: 3 }],
+    ],
+    [
+      ["set", "answer", "ada", "--reset"],
+      ["groups.update", { limit: "answer", key: "ada", maxRuns: null }],
+    ],
+    [
+      ["pause", "answer", "ada"],
+      ["groups.pause", { limit: "answer", key: "ada" }],
+    ],
+    [
+      ["resume", "answer", "ada"],
+      ["groups.resume", { limit: "answer", key: "ada" }],
+    ],
   ])("%j", async (args, call) => {
     const { code, stdout, calls } = await sluice(["groups", ...args, "--json"], { [call[0]]: GROUP });
     expect(code).toBe(0);

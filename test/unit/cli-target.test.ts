@@ -39,7 +39,11 @@ describe("the server that a command means", () => {
     const stale = await findTarget({}, readEnvironment({}), await folderWithRecord(NOBODY));
     expect(stale).toMatchObject({ servers: ["nats://127.0.0.1:4222"], origin: expect.stringContaining("has ended") as unknown });
     const none = await findTarget({}, readEnvironment({}), await temporaryFolder("target"));
-    expect(none).toMatchObject({ servers: ["nats://127.0.0.1:4222"], prefix: "sluice", origin: expect.stringContaining("sluice dev") as unknown });
+    expect(none).toMatchObject({
+      servers: ["nats://127.0.0.1:4222"],
+      prefix: "sluice",
+      origin: expect.stringContaining("sluice dev") as unknown,
+    });
   });
 });
 
@@ -52,12 +56,15 @@ describe("the record of `sluice dev`", () => {
     expect(await findDevRecord(data)).toEqual({ found: "none" });
   });
 
-  test.each(["", "{", "[]", '{"natsUrl":1}', '{"natsUrl":"nats://x","prefix":"p","pid":-5}'])("that holds %j counts as none", async (text) => {
-    const data = join(await temporaryFolder("target"), ".sluice");
-    await mkdir(data);
-    await writeFile(join(data, "dev.json"), text);
-    expect(await findDevRecord(data)).toEqual({ found: "none" });
-  });
+  test.each(["", "{", "[]", '{"natsUrl":1}', '{"natsUrl":"nats://x","prefix":"p","pid":-5}'])(
+    "that holds %j counts as none",
+    async (text) => {
+      const data = join(await temporaryFolder("target"), ".sluice");
+      await mkdir(data);
+      await writeFile(join(data, "dev.json"), text);
+      expect(await findDevRecord(data)).toEqual({ found: "none" });
+    },
+  );
 
   test("is readable by people", async () => {
     const data = join(await folderWithRecord(process.pid), ".sluice");
@@ -67,7 +74,11 @@ describe("the record of `sluice dev`", () => {
 
 describe("the environment", () => {
   test("counts empty variables as not set", () => {
-    expect(readEnvironment({ SLUICE_NATS_URL: " ", SLUICE_PREFIX: "", SLUICE_LOG_LEVEL: "" })).toMatchObject({ natsUrl: undefined, prefix: undefined, logLevel: undefined });
+    expect(readEnvironment({ SLUICE_NATS_URL: " ", SLUICE_PREFIX: "", SLUICE_LOG_LEVEL: "" })).toMatchObject({
+      natsUrl: undefined,
+      prefix: undefined,
+      logLevel: undefined,
+    });
   });
 
   test.each([{ SLUICE_LOG_LEVEL: "loud" }, { SLUICE_PREFIX: "a.b" }])("says what is wrong with %o", (env) => {

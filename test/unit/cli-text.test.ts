@@ -37,7 +37,16 @@ describe("a table", () => {
   test("counts wide characters as two columns", () => {
     expect(widthOf("日本")).toBe(4);
     expect(widthOf("e\u0301")).toBe(1);
-    expect(renderTable([{ title: "K" }, { title: "V" }], [["日本", 1], ["ab", 2]], plain)).toEqual(["K     V", "日本  1", "ab    2"]);
+    expect(
+      renderTable(
+        [{ title: "K" }, { title: "V" }],
+        [
+          ["日本", 1],
+          ["ab", 2],
+        ],
+        plain,
+      ),
+    ).toEqual(["K     V", "日本  1", "ab    2"]);
   });
 
   test("shows control characters out of data instead of sending them to the terminal", () => {
@@ -54,7 +63,16 @@ describe("a table", () => {
 });
 
 test("details leave out what has no value", () => {
-  expect(renderDetails([["id", "x"], ["reason", undefined], ["longer name", 3]], plain)).toEqual(["id           x", "longer name  3"]);
+  expect(
+    renderDetails(
+      [
+        ["id", "x"],
+        ["reason", undefined],
+        ["longer name", 3],
+      ],
+      plain,
+    ),
+  ).toEqual(["id           x", "longer name  3"]);
 });
 
 describe("colour", () => {
@@ -69,7 +87,8 @@ describe("colour", () => {
 });
 
 describe("JSON lines", () => {
-  const read = async (...chunks: readonly string[]) => await all(readJsonLines(Readable.from(chunks.map((chunk) => Buffer.from(chunk)))));
+  const read = async (...chunks: readonly string[]) =>
+    await all(readJsonLines(Readable.from(chunks.map((chunk) => Buffer.from(chunk)))));
 
   test("come one by one with their numbers, across chunks, line ends of any kind, and empty lines", async () => {
     expect(await read('\ufeff{"a":', '1}\r\n\n"x"\n', "3")).toEqual([
@@ -81,13 +100,19 @@ describe("JSON lines", () => {
 
   test("that are none are named, and the others go on", async () => {
     const lines = await read('{"a":1}\n{a:1}\n{"a":2}\n');
-    expect(lines.map(({ line, ok }) => [line, ok])).toEqual([[1, true], [2, false], [3, true]]);
+    expect(lines.map(({ line, ok }) => [line, ok])).toEqual([
+      [1, true],
+      [2, false],
+      [3, true],
+    ]);
     expect(lines[1]).toMatchObject({ problem: expect.stringMatching(/JSON/) as unknown });
   });
 
   test("keep characters whole that are split between two chunks", async () => {
     const bytes = Buffer.from('"日本"\n');
-    expect(await all(readJsonLines(Readable.from([bytes.subarray(0, 3), bytes.subarray(3)])))).toEqual([{ line: 1, ok: true, value: "日本" }]);
+    expect(await all(readJsonLines(Readable.from([bytes.subarray(0, 3), bytes.subarray(3)])))).toEqual([
+      { line: 1, ok: true, value: "日本" },
+    ]);
   });
 });
 

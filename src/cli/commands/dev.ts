@@ -19,11 +19,17 @@ export function addDevCommand(program: Command, cli: Cli): void {
   withTarget(
     program
       .command("dev")
-      .description("run everything on this machine: a NATS server, an engine node, and a worker node with the workflows of these files")
+      .description(
+        "run everything on this machine: a NATS server, an engine node, and a worker node with the workflows of these files",
+      )
       .argument("[files...]", "TypeScript or JavaScript; without any, the examples"),
   )
     .option("--slots <count>", "how many steps the worker executes at once (default: 100)", readInteger(1, 100_000))
-    .option("--nats-port <port>", "where the NATS server listens (default: 4222, or the next free one; 0 takes any)", readInteger(0, 65_535))
+    .option(
+      "--nats-port <port>",
+      "where the NATS server listens (default: 4222, or the next free one; 0 takes any)",
+      readInteger(0, 65_535),
+    )
     .option("--data-dir <folder>", "where everything is kept", DATA_FOLDER)
     .addOption(withLogLevel())
     .addOption(dashboardPort())

@@ -17,10 +17,18 @@ export interface EngineCommandOptions extends TargetOptions {
 
 export function addEngineCommand(program: Command, cli: Cli): void {
   withTarget(program.command("engine").description("run an engine node"))
-    .option("--partitions <count>", "partitions of a new cluster (default: 8); one that exists keeps its own", readInteger(1, 256))
+    .option(
+      "--partitions <count>",
+      "partitions of a new cluster (default: 8); one that exists keeps its own",
+      readInteger(1, 256),
+    )
     .option("--data-dir <folder>", "where its history file is; a cache that may be deleted (default: .sluice)")
     .option("--name <name>", "what people call it (default: the host's name)")
-    .option("--lease <duration>", "how long after its last sign of life another node may take over (default: 3s)", readDurationOption)
+    .option(
+      "--lease <duration>",
+      "how long after its last sign of life another node may take over (default: 3s)",
+      readDurationOption,
+    )
     .option("--retention <duration>", "how long ended runs stay in the history (default: 7d)", readDurationOption)
     .addOption(withLogLevel())
     .addOption(dashboardPort())

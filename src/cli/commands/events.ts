@@ -29,7 +29,13 @@ async function list(cli: Cli, options: ListOptions): Promise<void> {
     const now = cli.now();
     cli.table(
       [{ title: "SEQ", align: "right" }, { title: "EVENT" }, { title: "AT" }, { title: "RUNS" }, { title: "PAYLOAD" }],
-      page.items.map((event) => [event.seq, event.name, formatAge(event.at, now), event.runs.join(", "), formatJson(event.payload, 80)]),
+      page.items.map((event) => [
+        event.seq,
+        event.name,
+        formatAge(event.at, now),
+        event.runs.join(", "),
+        formatJson(event.payload, 80),
+      ]),
       "no events",
     );
     if (page.next !== undefined) cli.say(cli.paint("dim", `more: --cursor ${page.next}`));

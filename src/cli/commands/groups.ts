@@ -40,14 +40,16 @@ export function addGroupsCommands(program: Command, cli: Cli): void {
     .option("--max-runs <count>", "how many of its runs may be active at once", readInteger(1))
     .option("--reset", "take its own limit back: the workflow's holds again")
     .action((limit: string, key: string, options: SetOptions) => {
-      if ((options.maxRuns === undefined) === (options.reset !== true)) throw new UsageError("give either --max-runs <count> or --reset");
+      if ((options.maxRuns === undefined) === (options.reset !== true))
+        throw new UsageError("give either --max-runs <count> or --reset");
       return cli.withClient(options, async (client) =>
         showGroup(cli, await client.groups.update({ limit, key, maxRuns: options.maxRuns ?? null }), options),
       );
     });
 
   for (const verb of ["pause", "resume"] as const) {
-    const description = verb === "pause" ? "admit no further runs of one key; what is active goes on" : "admit runs of a paused key again";
+    const description =
+      verb === "pause" ? "admit no further runs of one key; what is active goes on" : "admit runs of a paused key again";
     withClient(groups.command(verb).description(description).argument("<limit>", LIMIT).argument("<key>")).action(
       (limit: string, key: string, options: ClientOptions) =>
         cli.withClient(options, async (client) => showGroup(cli, await client.groups[verb]({ limit, key }), options)),
@@ -57,7 +59,11 @@ export function addGroupsCommands(program: Command, cli: Cli): void {
 
 async function list(cli: Cli, options: ListOptions): Promise<void> {
   const { limit, size, all, cursor } = options;
-  const query = { ...(limit === undefined ? {} : { limit }), ...(cursor === undefined ? {} : { cursor }), size: all === true ? 500 : size };
+  const query = {
+    ...(limit === undefined ? {} : { limit }),
+    ...(cursor === undefined ? {} : { cursor }),
+    size: all === true ? 500 : size,
+  };
   await cli.withClient(options, async (client) => {
     const page = await collect(client.groups.list(query), all === true ? "all" : "page");
     if (options.json === true) return cli.json(page);
@@ -85,7 +91,8 @@ async function list(cli: Cli, options: ListOptions): Promise<void> {
       ]),
       "no groups: no key has active or waiting runs",
     );
-    if (page.items.some((group) => group.overridden === true)) cli.say(cli.paint("dim", "*: a limit of its own (sluice groups set)"));
+    if (page.items.some((group) => group.overridden === true))
+      cli.say(cli.paint("dim", "*: a limit of its own (sluice groups set)"));
     if (page.next !== undefined) cli.say(cli.paint("dim", `more: --all, or --cursor ${page.next}`));
   });
 }
@@ -100,7 +107,12 @@ function showGroup(cli: Cli, group: GroupView, options: ClientOptions): void {
     ["state", stateOf(group)],
     ["active", `${group.active}${group.stopping === 0 ? "" : ` (${group.stopping} stopping)`}`],
     ["waiting", group.waiting],
-    ["oldest waits", group.oldestWaitingAt === undefined ? undefined : `since ${group.oldestWaitingAt} (${formatAge(group.oldestWaitingAt, cli.now())})`],
+    [
+      "oldest waits",
+      group.oldestWaitingAt === undefined
+        ? undefined
+        : `since ${group.oldestWaitingAt} (${formatAge(group.oldestWaitingAt, cli.now())})`,
+    ],
     ["active runs", firstOf(group.activeRuns, group.active)],
     ["waiting runs", firstOf(group.waitingRuns, group.waiting)],
   ]);

@@ -25,7 +25,7 @@ export async function* inOrder<T, R>(items: AsyncIterable<T>, limit: number, act
     const next = underWay[0];
     if (next !== undefined) {
       const result = await next;
-      underWay.shift();
+      void underWay.shift();
       wake();
       yield result;
     } else if (ended) break;

@@ -30,7 +30,9 @@ export function addPublishCommand(program: Command, cli: Cli): void {
     .option("--metadata <json>", "a JSON object that stays with the runs", readJsonObject)
     .option("--priority <number>", "higher goes first among the waiting runs of a key", readNumber)
     .option("--scope <scope>", "the header Sluice-Scope")
-    .action((event: string, json: string, options: Options) => (json === "-" ? publishLines(cli, event, options) : publishOne(cli, event, json, options)));
+    .action((event: string, json: string, options: Options) =>
+      json === "-" ? publishLines(cli, event, options) : publishOne(cli, event, json, options),
+    );
 }
 
 async function publishOne(cli: Cli, event: string, json: string, options: Options): Promise<void> {
@@ -48,11 +50,18 @@ async function publishLines(cli: Cli, event: string, options: Options): Promise<
   const { published, tookMs } = await cli.withClient(options, (client) => publishAll(cli, client, event, options, problems));
   problems.end();
   if (options.json === true) cli.json({ event, published, failed: problems.count });
-  else cli.print(`published ${formatCount(published)} ${published === 1 ? "event" : "events"} (${formatRate(published, tookMs)})`);
+  else
+    cli.print(`published ${formatCount(published)} ${published === 1 ? "event" : "events"} (${formatRate(published, tookMs)})`);
   if (problems.count > 0) throw new SilentExit(EXIT_FAILED);
 }
 
-async function publishAll(cli: Cli, client: Client, event: string, options: Options, problems: LineProblems): Promise<{ readonly published: number; readonly tookMs: number }> {
+async function publishAll(
+  cli: Cli,
+  client: Client,
+  event: string,
+  options: Options,
+  problems: LineProblems,
+): Promise<{ readonly published: number; readonly tookMs: number }> {
   const common = publishOptions(options);
   const progress = createProgress(cli.terminal.stderr);
   /** By position among what was handed over, the line it came from. */
@@ -70,7 +79,8 @@ async function publishAll(cli: Cli, client: Client, event: string, options: Opti
     }
   }
   try {
-    const onProgress = (count: number): void => progress.update(`published ${formatCount(count)} (${formatRate(count, performance.now() - started)})`);
+    const onProgress = (count: number): void =>
+      progress.update(`published ${formatCount(count)} (${formatRate(count, performance.now() - started)})`);
     const results = await client.publishMany(events(), { onProgress });
     return { published: results.length, tookMs: performance.now() - started };
   } catch (error) {

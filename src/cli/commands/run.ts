@@ -84,7 +84,10 @@ async function runLines(cli: Cli, workflow: string, options: Options): Promise<v
         if (options.wait === true && view.status !== "SUCCEEDED") notSucceeded += 1;
         progress.clear();
         if (options.json === true) cli.terminal.stdout.write(`${JSON.stringify(view)}\n`);
-        else cli.print(options.wait === true ? `${view.id} ${view.status}${view.reason === undefined ? "" : ` ${view.reason}`}` : view.id);
+        else
+          cli.print(
+            options.wait === true ? `${view.id} ${view.status}${view.reason === undefined ? "" : ` ${view.reason}`}` : view.id,
+          );
       } else {
         progress.clear();
         problems.add(line, problem ?? "");
@@ -115,7 +118,9 @@ async function startLine(
 
 function changeText({ change, step, stepStatus, attempt, status, reason }: RunChangeMessage): string {
   if (change !== "step") return `${change}${reason === undefined ? "" : ` (${reason})`}`;
-  return oneLine(`${step ?? ""}: ${(stepStatus ?? status).toLowerCase()}${attempt !== undefined && attempt > 1 ? ` (attempt ${attempt})` : ""}`);
+  return oneLine(
+    `${step ?? ""}: ${(stepStatus ?? status).toLowerCase()}${attempt !== undefined && attempt > 1 ? ` (attempt ${attempt})` : ""}`,
+  );
 }
 
 function endText({ id, workflow, status, reason, error }: RunView): string {

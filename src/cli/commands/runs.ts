@@ -38,12 +38,13 @@ export function addRunsCommands(program: Command, cli: Cli): void {
     .option("--cursor <cursor>", "go on where a list ended")
     .action((options: ListOptions) => list(cli, options));
 
-  withClient(runs.command("get").description("everything about one run").argument("<id>")).action((id: string, options: ClientOptions) =>
-    cli.withClient(options, async (client) => showRun(cli, await client.runs.get(id), options)),
+  withClient(runs.command("get").description("everything about one run").argument("<id>")).action(
+    (id: string, options: ClientOptions) =>
+      cli.withClient(options, async (client) => showRun(cli, await client.runs.get(id), options)),
   );
 
-  withClient(runs.command("cancel").description("cancel runs").argument("<id...>")).action((ids: readonly string[], options: ClientOptions) =>
-    cancelRuns(cli, ids, options, "run"),
+  withClient(runs.command("cancel").description("cancel runs").argument("<id...>")).action(
+    (ids: readonly string[], options: ClientOptions) => cancelRuns(cli, ids, options, "run"),
   );
 
   withClient(runs.command("replay").description("start a new run with the input of an old one").argument("<id>")).action(
@@ -95,7 +96,8 @@ export async function cancelRuns(cli: Cli, ids: readonly string[], options: Clie
 }
 
 function sentenceOfCancel(run: RunView, what: string): string {
-  if (run.status === "SUCCEEDED" || run.status === "FAILED") return `${what} ${run.id} had already ${run.status === "FAILED" ? "failed" : "succeeded"}`;
+  if (run.status === "SUCCEEDED" || run.status === "FAILED")
+    return `${what} ${run.id} had already ${run.status === "FAILED" ? "failed" : "succeeded"}`;
   return `${what} ${run.id} is cancelled`;
 }
 
@@ -121,7 +123,15 @@ async function list(cli: Cli, options: ListOptions): Promise<void> {
 export function showRuns(cli: Cli, runs: readonly RunView[], next: string | undefined): void {
   const now = cli.now();
   cli.table(
-    [{ title: "ID" }, { title: "WORKFLOW" }, { title: "KEY" }, { title: "STATUS" }, { title: "REASON" }, { title: "CREATED" }, { title: "TOOK", align: "right" }],
+    [
+      { title: "ID" },
+      { title: "WORKFLOW" },
+      { title: "KEY" },
+      { title: "STATUS" },
+      { title: "REASON" },
+      { title: "CREATED" },
+      { title: "TOOK", align: "right" },
+    ],
     runs.map((run) => [
       run.id,
       run.workflow,

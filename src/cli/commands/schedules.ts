@@ -35,7 +35,13 @@ async function list(cli: Cli, options: ListOptions): Promise<void> {
     const now = cli.now();
     cli.table(
       [{ title: "ID" }, { title: "WORKFLOW" }, { title: "AT" }, { title: "" }, { title: "INPUT" }],
-      page.items.map((run) => [run.id, run.workflow, run.scheduledAt, formatAge(run.scheduledAt, now), formatJson(run.input, 80)]),
+      page.items.map((run) => [
+        run.id,
+        run.workflow,
+        run.scheduledAt,
+        formatAge(run.scheduledAt, now),
+        formatJson(run.input, 80),
+      ]),
       "no schedules: no run waits for its time",
     );
     if (page.next !== undefined) cli.say(cli.paint("dim", "more: --all"));

@@ -12,28 +12,37 @@ import { collect } from "./paging.ts";
 export function addWorkflowsCommands(program: Command, cli: Cli): void {
   const workflows = program.command("workflows").description("list the registered workflows, show one");
 
-  withClient(workflows.command("list").description("all workflows that a worker has registered")).action((options: ClientOptions) =>
-    cli.withClient(options, async (client) => {
-      const page = await collect(client.workflows.list(), "all");
-      if (options.json === true) return cli.json(page);
-      const now = cli.now();
-      cli.table(
-        [{ title: "WORKFLOW" }, { title: "VERSION" }, { title: "STARTS ON" }, { title: "STEPS" }, { title: "LIMITS" }, { title: "REGISTERED" }],
-        page.items.map(({ name, version, spec, registeredAt }) => [
-          name,
-          version,
-          triggersOf(spec).join(", "),
-          spec.steps.map((step) => step.name).join(", "),
-          spec.limits.map(limitText).join(", "),
-          formatAge(registeredAt, now),
-        ]),
-        "no workflows: a worker registers its workflows when it starts (sluice worker <files>)",
-      );
-    }),
+  withClient(workflows.command("list").description("all workflows that a worker has registered")).action(
+    (options: ClientOptions) =>
+      cli.withClient(options, async (client) => {
+        const page = await collect(client.workflows.list(), "all");
+        if (options.json === true) return cli.json(page);
+        const now = cli.now();
+        cli.table(
+          [
+            { title: "WORKFLOW" },
+            { title: "VERSION" },
+            { title: "STARTS ON" },
+            { title: "STEPS" },
+            { title: "LIMITS" },
+            { title: "REGISTERED" },
+          ],
+          page.items.map(({ name, version, spec, registeredAt }) => [
+            name,
+            version,
+            triggersOf(spec).join(", "),
+            spec.steps.map((step) => step.name).join(", "),
+            spec.limits.map(limitText).join(", "),
+            formatAge(registeredAt, now),
+          ]),
+          "no workflows: a worker registers its workflows when it starts (sluice worker <files>)",
+        );
+      }),
   );
 
-  withClient(workflows.command("get").description("everything about one workflow").argument("<name>")).action((name: string, options: ClientOptions) =>
-    cli.withClient(options, async (client) => showWorkflow(cli, await client.workflows.get(name), options)),
+  withClient(workflows.command("get").description("everything about one workflow").argument("<name>")).action(
+    (name: string, options: ClientOptions) =>
+      cli.withClient(options, async (client) => showWorkflow(cli, await client.workflows.get(name), options)),
   );
 }
 
@@ -55,7 +64,14 @@ function showWorkflow(cli: Cli, workflow: WorkflowView, options: ClientOptions):
   cli.print(
     "",
     ...renderTable(
-      [{ title: "STEP" }, { title: "AFTER" }, { title: "RETRIES", align: "right" }, { title: "BACKOFF" }, { title: "TIMEOUT" }, { title: "MAY WAIT" }],
+      [
+        { title: "STEP" },
+        { title: "AFTER" },
+        { title: "RETRIES", align: "right" },
+        { title: "BACKOFF" },
+        { title: "TIMEOUT" },
+        { title: "MAY WAIT" },
+      ],
       spec.steps.map((step) => [
         step.name,
         step.after.join(", "),
