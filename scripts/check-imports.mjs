@@ -23,7 +23,7 @@ const ALLOWED = {
   client: ["base", "nats", "protocol", "workflow"],
   worker: ["base", "machines", "nats", "protocol", "step", "workflow"],
   engine: ["base", "history", "machines", "nats", "protocol", "step", "workflow"],
-  testing: ["base", "client", "engine", "machines", "protocol", "step", "worker", "workflow"],
+  testing: ["base", "client", "engine", "history", "machines", "protocol", "step", "worker", "workflow"],
   server: ["base", "client", "engine", "history", "machines", "nats", "protocol", "step", "worker", "workflow"],
   ui: ["base", "machines", "protocol", "workflow"],
   dev: ["base", "client", "engine", "history", "nats", "protocol", "server", "worker", "workflow"],

@@ -3,6 +3,7 @@
  * keys take effect in the order of the runs. Nothing here is durable; what is not answered is asked again.
  */
 import type { Logger } from "pino";
+import { type Clock, systemClock } from "../clock.ts";
 import type { KeyAnswer, WorkMessage } from "../protocol/work.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Partition } from "./partition.ts";
@@ -16,6 +17,8 @@ export interface KeyerOptions {
   /** The fields of a run's payload as JSON members. */
   readonly payloadOf: (run: Run) => string;
   readonly logger: Logger;
+  /** Default: real timers. */
+  readonly setTimer?: Clock["setTimer"];
 }
 
 const BATCH = 250;
@@ -84,10 +87,11 @@ export class Keyer {
       });
     } catch (error) {
       logger.warn({ err: error, worker, workflow: spec.name, runs: runs.length }, "a worker did not answer with keys; asking again");
-      setTimeout(() => {
+      const { setTimer = systemClock.setTimer } = this.#options;
+      setTimer(() => {
         this.#busy.delete(id);
         this.want(partition, workflow);
-      }, RETRY_MS).unref();
+      }, RETRY_MS);
     }
   }
 }

@@ -179,7 +179,7 @@ export class Outbound implements EffectHandler {
 }
 
 /** The payload of a run as JSON members, each with a comma before it. */
-export function payloadJson(run: Run, names: Names): string {
+export function payloadJson(run: Run, names: Pick<Names, "eventsStream">): string {
   let json = "";
   const ref = run.ref ?? (run.event === undefined ? undefined : { stream: names.eventsStream, seq: run.event.seq });
   if (run.input !== undefined && (run.input.length <= CARRIED_INPUT_CHARS || ref === undefined)) json += `,"input":${run.input}`;
@@ -190,7 +190,8 @@ export function payloadJson(run: Run, names: Names): string {
   return json;
 }
 
-function assignmentJson(partition: Partition, run: Run, attempt: Attempt, names: Names): string {
+/** The `Assignment` of an attempt. */
+export function assignmentJson(partition: Partition, run: Run, attempt: Attempt, names: Pick<Names, "eventsStream">): string {
   const { spec } = run.workflow;
   const ancestors = run.workflow.ancestors[attempt.step] ?? [];
   const outputs: Record<string, unknown> = {};

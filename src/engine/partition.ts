@@ -4,6 +4,7 @@
  * core: nobody else changes it.
  */
 import type { Logger } from "pino";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { KeyAnswer, StepResult } from "../protocol/work.ts";
 import { type Batch, encodeBatch, type Position, type SnapshotLine } from "./facts.ts";
@@ -49,6 +50,8 @@ export interface PartitionOptions {
   readonly journal: Journal;
   readonly effects: EffectHandler;
   readonly now: () => number;
+  /** Default: real timers. */
+  readonly setTimer?: Clock["setTimer"];
   readonly logger: Logger;
   /** The server's largest message, in bytes. */
   readonly maxPayloadBytes: number;
@@ -80,7 +83,9 @@ export class Partition {
   readonly #defer: (round: () => void) => void;
   readonly #runRound = (): void => this.#round();
   #mode: "idle" | "running" | "stopping" | "stopped" = "idle";
-  #timer: NodeJS.Timeout | undefined = undefined;
+  readonly #setTimer: Clock["setTimer"];
+  /** Takes the timer back that is set. */
+  #cancelTimer: (() => void) | undefined = undefined;
   #timerDueMs = Infinity;
   #factsSinceSnapshot = 0;
   #snapshotting: Promise<void> | undefined = undefined;
@@ -93,6 +98,7 @@ export class Partition {
     this.core = options.core;
     this.#options = options;
     this.#defer = options.schedule ?? queueMicrotask;
+    this.#setTimer = options.setTimer ?? systemClock.setTimer;
   }
 
   get number(): number {
@@ -115,7 +121,7 @@ export class Partition {
     if (this.#mode === "stopped") return;
     if (this.#mode === "running") {
       this.#mode = "stopping";
-      clearTimeout(this.#timer);
+      this.#cancelTimer?.();
       await this.#quiet();
       await this.#snapshotting;
       if (snapshot && this.#factsSinceSnapshot > 0) await this.#writeSnapshot([...this.core.snapshotLines()], this.#journalSeq, this.core.inboxSeq);
@@ -126,7 +132,7 @@ export class Partition {
   /** Drops the state at once, without a word to anyone: another owner has it. */
   abandon(): void {
     this.#mode = "stopped";
-    clearTimeout(this.#timer);
+    this.#cancelTimer?.();
     this.#inputs = [];
     this.#head = 0;
     for (const waiter of [...this.#roomWaiters.splice(0), ...this.#quietWaiters.splice(0)]) waiter();
@@ -344,14 +350,14 @@ export class Partition {
   #armTimer(): void {
     if (this.#mode !== "running") return;
     const due = this.core.nextTimerMs ?? Infinity;
-    if (due === this.#timerDueMs && this.#timer !== undefined) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    if (due === this.#timerDueMs && this.#cancelTimer !== undefined) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
     this.#timerDueMs = due;
     if (due === Infinity) return;
-    this.#timer = setTimeout(
+    this.#cancelTimer = this.#setTimer(
       () => {
-        this.#timer = undefined;
+        this.#cancelTimer = undefined;
         this.#schedule();
       },
       Math.min(Math.max(0, due - this.#options.now()), MAX_TIMER_MS),

@@ -17,12 +17,14 @@ export class Attempt {
   readonly assignment: Assignment;
   startedAt = 0;
   abort: Abort | undefined = undefined;
-  /** Runs while an aborted handler has time left to end. */
-  graceTimer: NodeJS.Timeout | undefined = undefined;
+  /** Takes the timer back that is set while an aborted handler has time left to end. */
+  endGrace: (() => void) | undefined = undefined;
+  readonly #now: () => number;
   #controller: AbortController | undefined = undefined;
 
-  constructor(assignment: Assignment) {
+  constructor(assignment: Assignment, now: () => number = Date.now) {
     this.assignment = assignment;
+    this.#now = now;
   }
 
   /** Made when first asked for: most handlers never do. */
@@ -49,7 +51,7 @@ export class Attempt {
       return new DOMException(`step "${step}" of run ${run} is handed back: ${why}`, "AbortError");
     }
     if (isTimeout(reason))
-      return new TimeoutError(`step "${step}" of run ${run}`, Math.max(0, Math.round(Date.now() - this.startedAt)));
+      return new TimeoutError(`step "${step}" of run ${run}`, Math.max(0, Math.round(this.#now() - this.startedAt)));
     return new RunCancelledError({ runId: run, workflow, reason });
   }
 }

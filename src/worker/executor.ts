@@ -3,6 +3,7 @@
  * Whatever a handler does, the executor goes on.
  */
 import type { Logger } from "pino";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Assignment, WorkAnswer, WorkMessage } from "../protocol/work.ts";
 import type { StepHandler } from "../workflow/workflow.ts";
 import { Attempt, type Abort } from "./attempt.ts";
@@ -20,6 +21,8 @@ export interface ExecutorOptions {
   readonly results: ResultWriter;
   readonly deliver: (partition: number, result: Result) => void;
   readonly logger: Logger;
+  /** Default: the system's. */
+  readonly clock?: Clock;
 }
 
 interface Start {
@@ -33,12 +36,14 @@ type StopRequest = Extract<WorkMessage, { readonly type: "stop" }>["attempts"][n
 export class Executor {
   readonly table: AttemptTable;
   readonly #options: ExecutorOptions;
+  readonly #clock: Clock;
   /** False: every assignment is refused as `draining`. */
   accepting = true;
   #whenIdle: (() => void)[] = [];
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
     this.table = new AttemptTable(options.slots);
   }
 
@@ -63,7 +68,7 @@ export class Executor {
       else if (workflow === undefined || handler === undefined) refused.push({ attemptId, reason: "handler" });
       else if (table.free <= 0) refused.push({ attemptId, reason: "slots" });
       else {
-        const attempt = new Attempt(assignment);
+        const attempt = new Attempt(assignment, this.#clock.now);
         table.add(attempt);
         taken.push(attemptId);
         starts.push({ attempt, workflow, handler });
@@ -103,7 +108,7 @@ export class Executor {
     } catch (error) {
       this.#options.logger.error({ err: error, ...idsOf(attempt) }, "a listener of a step's abort signal threw");
     }
-    attempt.graceTimer ??= setTimeout(() => this.#giveUp(attempt, graceMs), graceMs);
+    attempt.endGrace ??= this.#clock.setTimer(() => this.#giveUp(attempt, graceMs), graceMs);
   }
 
   /** The handler ignores its signal: its slot is given away, and what it returns one day is dropped. */
@@ -164,7 +169,7 @@ export class Executor {
         "error" in input ? results.failedWith(attempt, input.error) : results.returned(attempt, input.unavailable),
       );
     }
-    attempt.startedAt = Date.now();
+    attempt.startedAt = this.#clock.now();
     let returned: unknown;
     try {
       returned = handler(new HandlerContext(attempt, input.value, logger));
@@ -193,7 +198,7 @@ export class Executor {
   /** After its signal was aborted, however it ended. */
   #ended(attempt: Attempt): void {
     const { results, logger } = this.#options;
-    clearTimeout(attempt.graceTimer);
+    attempt.endGrace?.();
     if (this.table.get(attempt.assignment.attemptId) !== attempt) {
       logger.info(
         { ...idsOf(attempt), after: sinceStart(attempt) },

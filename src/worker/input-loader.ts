@@ -33,7 +33,7 @@ const READ_ATTEMPTS = 4;
 const RETRY_MS = 250;
 
 export class InputLoader {
-  readonly #names: Names;
+  readonly #names: Pick<Names, "eventsStream">;
   readonly #read: ReadMessage;
   readonly #kept = new Map<string, string>();
   readonly #loading = new Map<string, Promise<string | undefined>>();
@@ -42,7 +42,7 @@ export class InputLoader {
   readonly #retryMs: number;
 
   /** `retryMs`: the wait before a failed read is repeated; three times, each longer. */
-  constructor(names: Names, read: ReadMessage, retryMs = RETRY_MS) {
+  constructor(names: Pick<Names, "eventsStream">, read: ReadMessage, retryMs = RETRY_MS) {
     this.#names = names;
     this.#read = read;
     this.#retryMs = retryMs;

@@ -18,9 +18,12 @@ export class ResultWriter {
   /** Of the server, in bytes; may change when it reconnects. */
   readonly #maxPayload: () => number;
 
-  constructor(worker: string, maxPayload: () => number) {
+  readonly #now: () => number;
+
+  constructor(worker: string, maxPayload: () => number, now: () => number = Date.now) {
     this.#worker = JSON.stringify(worker);
     this.#maxPayload = maxPayload;
+    this.#now = now;
   }
 
   succeeded(attempt: Attempt, output: unknown): string {
@@ -81,7 +84,7 @@ export class ResultWriter {
 
   #head(attempt: Attempt): string {
     const { attemptId, run, step } = attempt.assignment;
-    const times = attempt.startedAt === 0 ? "" : `,"startedAt":${attempt.startedAt},"finishedAt":${Date.now()}`;
+    const times = attempt.startedAt === 0 ? "" : `,"startedAt":${attempt.startedAt},"finishedAt":${this.#now()}`;
     return `{"attemptId":${JSON.stringify(attemptId)},"run":${JSON.stringify(run)},"step":${JSON.stringify(step)},"worker":${this.#worker}${times}`;
   }
 }
