@@ -42,11 +42,8 @@ export function readInteger(min: number, max: number = Number.MAX_SAFE_INTEGER):
   };
 }
 
-export function readNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
-  return value;
-}
+/** What an event's header may hold, and so what runs started otherwise may have. */
+export const readPriority = readInteger(-1_000_000, 1_000_000);
 
 /** A JSON object, for metadata. */
 export function readJsonObject(text: string): Record<string, unknown> {

@@ -115,7 +115,7 @@ describe("what is typed wrongly", () => {
     [["runs", "list", "--since", "yesterday"], /Expected how long ago/],
     [["publish", "a", "{x}"], /expected the payload to be JSON: /],
     [["publish", "a", "--metadata", "[1]"], /Expected a JSON object/],
-    [["publish", "a", "--priority", "high"], /Expected a number/],
+    [["publish", "a", "--priority", "high"], /Expected an integer from -1000000 to 1000000/],
     [["publish", "a", "-", "--id", "x"], /--id names one event/],
     [["run", "a", "--delay", "soon"], /Expected a duration/],
     [["run", "a", "--at", "2026-01-01", "--delay", "1s"], /either --at or --delay/],
@@ -174,7 +174,7 @@ describe("sluice publish", () => {
       "--json",
     ];
     const { stdout, calls } = await sluice(args, stored);
-    expect(calls[0]).toEqual(["publish", "e", "text", { id: "x1", metadata: { a: 1 }, priority: -2.5, scope: "s" }]);
+    expect(calls[0]).toEqual(["publish", "e", "text", { id: "x1", metadata: { a: 1 }, priority: -2, scope: "s" }]);
     expect(JSON.parse(stdout)).toEqual({ event: "e", seq: 7, duplicate: false });
   });
 

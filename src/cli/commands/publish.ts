@@ -5,7 +5,7 @@ import type { EventInput, PublishOptions } from "../../client/publish.ts";
 import { EXIT_FAILED, errorText, SilentExit, UsageError } from "../cli-error.ts";
 import type { Cli, ClientOptions } from "../cli.ts";
 import { parseJson, readJsonLines } from "../json-lines.ts";
-import { readJsonObject, readNumber, withClient } from "../options.ts";
+import { readJsonObject, readPriority, withClient } from "../options.ts";
 import { createProgress, formatCount, formatRate } from "../progress.ts";
 
 interface Options extends ClientOptions {
@@ -28,7 +28,7 @@ export function addPublishCommand(program: Command, cli: Cli): void {
   )
     .option("--id <id>", "publish it only once: a second event with this id is not stored (within two minutes)")
     .option("--metadata <json>", "a JSON object that stays with the runs", readJsonObject)
-    .option("--priority <number>", "higher goes first among the waiting runs of a key", readNumber)
+    .option("--priority <integer>", "higher goes first among the waiting runs of a key", readPriority)
     .option("--scope <scope>", "the header Sluice-Scope")
     .action((event: string, json: string, options: Options) =>
       json === "-" ? publishLines(cli, event, options) : publishOne(cli, event, json, options),

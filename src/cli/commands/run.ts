@@ -7,7 +7,7 @@ import { EXIT_FAILED, SilentExit, UsageError } from "../cli-error.ts";
 import type { Cli, ClientOptions } from "../cli.ts";
 import { formatAge, formatJson } from "../format.ts";
 import { readJsonLines, type JsonLine } from "../json-lines.ts";
-import { readDurationOption, readJsonObject, readNumber, withClient } from "../options.ts";
+import { readDurationOption, readJsonObject, readPriority, withClient } from "../options.ts";
 import { createProgress, formatCount, formatRate } from "../progress.ts";
 import { oneLine } from "../terminal.ts";
 import { createLineProblems, parsePayload } from "./publish.ts";
@@ -34,7 +34,7 @@ export function addRunCommand(program: Command, cli: Cli): void {
   )
     .option("--wait", "wait for its end and print its outputs; exit code 1 unless it succeeds")
     .option("--metadata <json>", "a JSON object that stays with the run", readJsonObject)
-    .option("--priority <number>", "higher goes first among the waiting runs of a key", readNumber)
+    .option("--priority <integer>", "higher goes first among the waiting runs of a key", readPriority)
     .option("--at <time>", "start at this time, such as 2026-01-31T12:00:00Z", readAt)
     .option("--delay <duration>", "start after this time, such as 1h30m", readDurationOption)
     .action((workflow: string, json: string, options: Options) => {
