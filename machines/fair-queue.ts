@@ -70,7 +70,15 @@ const REMEMBERED = 64;
 /** The empty queue of a new kind. Keep it: it is the one from which all others of the kind are made. */
 export function createFairQueue<T>(options: FairQueueOptions<T>): FairQueue<T> {
   const inTurn = createOrderedSet<Flow<T>>(byTurn);
-  const noFlows = { size: 0, virtualTime: 0, floor: 0, nextTurn: 0, byName: createOrderedSet<Flow<T>>(byName), waiting: inTurn, drained: inTurn };
+  const noFlows = {
+    size: 0,
+    virtualTime: 0,
+    floor: 0,
+    nextTurn: 0,
+    byName: createOrderedSet<Flow<T>>(byName),
+    waiting: inTurn,
+    drained: inTurn,
+  };
   const kind = { options, noItems: createOrderedSet(options.compare), noFlows } as { -readonly [K in keyof Kind<T>]: Kind<T>[K] };
   kind.empty = new FairQueue<T>(kind, undefined, undefined);
   return kind.empty;
@@ -189,7 +197,7 @@ export class FairQueue<T> {
       if (this.#only) yield* this.#only.items;
       return;
     }
-    let rest: FairQueue<T> = this;
+    let rest = this.#settled(this.#flows);
     for (let item = rest.peek(); item !== undefined; item = rest.peek()) {
       yield item;
       rest = rest.take(item);

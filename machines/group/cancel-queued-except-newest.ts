@@ -6,7 +6,11 @@ import { proposing, releaseWhileFull, settlingWithEviction, upkeep } from "./sha
 import { admitNewcomer, cancelEvicted, proposeNewcomer, queueSubject, vocabulary } from "./vocabulary.ts";
 
 const wait = [
-  { guard: "isCrowded", actions: [queueSubject, cancelEvicted, "enqueueAndEvict"], description: "The oldest that waits makes way" },
+  {
+    guard: "isCrowded",
+    actions: [queueSubject, cancelEvicted, "enqueueAndEvict"],
+    description: "The oldest that waits makes way",
+  },
   { actions: [queueSubject, "enqueue"] },
 ] as const;
 

@@ -51,7 +51,10 @@ export type GroupDecision =
   /** Ask the supervisor to admit a gated run: answered by `run.confirmed` or `run.parked` before any other event. */
   | { readonly type: "propose"; readonly params: { readonly entry: Entry } }
   /** `active` tells whether it holds a slot (which stays held until `run.released`) or waited (then it is gone already). */
-  | { readonly type: "cancel"; readonly params: { readonly entry: Entry; readonly active: boolean; readonly cause: CancelCause; readonly by?: string } };
+  | {
+      readonly type: "cancel";
+      readonly params: { readonly entry: Entry; readonly active: boolean; readonly cause: CancelCause; readonly by?: string };
+    };
 
 /** The state of a group. Immutable: every change makes a new one, at O(log n). The same shape for all strategies. */
 export interface GroupContext {

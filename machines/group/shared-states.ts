@@ -66,4 +66,3 @@ export const upkeep = vocabulary.createStateConfig({
     "group.resumed": { actions: "resume", target: ".settling" },
   },
 }).on;
-

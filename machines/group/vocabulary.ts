@@ -42,9 +42,7 @@ export const vocabulary = setup({
     activate: assign(({ context, event }) => group.admit(context, subject(event))),
     activateNext: assign(({ context }) => group.admit(context, next(context))),
     enqueue: assign(({ context, event }) => group.enqueue(context, subject(event))),
-    enqueueAndEvict: assign(({ context, event }) =>
-      group.cancel(group.enqueue(context, subject(event)), evicted(context)),
-    ),
+    enqueueAndEvict: assign(({ context, event }) => group.cancel(group.enqueue(context, subject(event)), evicted(context))),
     evict: assign(({ context }) => group.cancel(context, evicted(context))),
     handOver: assign(({ context, event }) => group.handOver(context, subject(event), next(context))),
     hold: assign(({ context, event }) => group.hold(context, subject(event))),

@@ -9,7 +9,17 @@ import { groupState } from "../../machines/group/index.ts";
 import { checkStep, checkTold, checkWorld, Violation } from "./group-invariants.ts";
 import { expectedOf } from "./group-reference.ts";
 import { act, machineOf, recover, tell, type Fact, type Outcome, type Told } from "./group-supervisor.ts";
-import { describeAction, entriesOf, firstWorld, groupKey, possible, worldKey, type Action, type Scenario, type World } from "./group-world.ts";
+import {
+  describeAction,
+  entriesOf,
+  firstWorld,
+  groupKey,
+  possible,
+  worldKey,
+  type Action,
+  type Scenario,
+  type World,
+} from "./group-world.ts";
 
 export interface Exploration {
   readonly worlds: number;
@@ -89,13 +99,21 @@ function unchecked(scenario: Scenario, group: number, before: GroupContext, even
   return done.has(key) ? undefined : () => done.add(key);
 }
 
-const known = new WeakMap<Scenario, readonly string[]>();
+const numbers = new Map<string, number>();
+const known = new WeakMap<Scenario, readonly number[]>();
 
-/** By group: what tells its runs apart from those of the same name in another scenario. */
-function surroundings(scenario: Scenario): readonly string[] {
-  const texts = known.get(scenario) ?? scenario.groups.map(({ name }) => `${name} ${JSON.stringify(scenario.runs)} ${scenario.strategies}`);
-  known.set(scenario, texts);
-  return texts;
+/** By group: a number for what tells its runs apart from those of the same name in another scenario. */
+function surroundings(scenario: Scenario): readonly number[] {
+  const found = known.get(scenario);
+  if (found) return found;
+  const made = scenario.groups.map(({ name }) => {
+    const text = `${name} ${JSON.stringify(scenario.runs)} ${scenario.strategies}`;
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    return number;
+  });
+  known.set(scenario, made);
+  return made;
 }
 
 /** Everything that can be said of one event in one state of a group, in whatever world that was. */
@@ -116,15 +134,29 @@ function checkGroupStep(scenario: Scenario, told: Told): void {
 
 function checkReference(before: GroupContext, event: GroupEvent, decisions: readonly GroupDecision[], after: GroupContext): void {
   const expected = expectedOf(before, event);
-  const list = (entries: Iterable<Entry>) => [...entries].map(({ order }) => order).sort().join();
-  const decided = (type: string) => decisions.filter((decision) => decision.type === type).map(({ params }) => params.entry.order).join();
+  const list = (entries: Iterable<Entry>) =>
+    [...entries]
+      .map(({ order }) => order)
+      .sort()
+      .join();
+  const decided = (type: string) =>
+    decisions
+      .filter((decision) => decision.type === type)
+      .map(({ params }) => params.entry.order)
+      .join();
   for (const part of ["active", "stopping", "waiting"] as const) {
-    demand(list(after[part]) === list(expected[part]), `${part}: got runs ${list(after[part])}, the table says ${list(expected[part])}`);
+    demand(
+      list(after[part]) === list(expected[part]),
+      `${part}: got runs ${list(after[part])}, the table says ${list(expected[part])}`,
+    );
   }
   const admitted = expected.admitted.map(({ order }) => order).join();
   demand(decided("admit") === admitted, `it admits runs ${decided("admit")}, the table says ${admitted}`);
   const cancelled = [...decided("cancel")].sort().join();
-  demand(cancelled === [...expected.cancelled.map(({ order }) => order).join()].sort().join(), `it cancels runs ${decided("cancel")}, the table says ${list(expected.cancelled)}`);
+  demand(
+    cancelled === [...expected.cancelled.map(({ order }) => order).join()].sort().join(),
+    `it cancels runs ${decided("cancel")}, the table says ${list(expected.cancelled)}`,
+  );
 }
 
 /** News of a run that has ended, such as its worker's word after the grace deadline, changes nothing any more. */
@@ -167,7 +199,13 @@ function compareGroups(scenario: Scenario, recovered: readonly GroupContext[], l
 function checkStored({ groups }: World, before: World): void {
   for (const group of groups) {
     if (before.groups.includes(group)) continue;
-    const parts = { ...group, active: [...group.active], waiting: [...group.waiting].reverse(), held: [...group.held], turns: turnsOf(group) };
+    const parts = {
+      ...group,
+      active: [...group.active],
+      waiting: [...group.waiting].reverse(),
+      held: [...group.held],
+      turns: turnsOf(group),
+    };
     const { evictable: _derived, ...stored } = JSON.parse(JSON.stringify(parts));
     demand(groupKey(restoreContext(stored)) === groupKey(group), "a snapshot does not restore the group that it is of");
   }
@@ -178,7 +216,9 @@ function demand(holds: boolean, message: string): void {
 }
 
 function said(error: unknown): string {
-  return error instanceof Violation ? error.message : `a machine failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  return error instanceof Violation
+    ? error.message
+    : `a machine failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }
 
 function way(visit: Visit): Visit[] {
@@ -197,7 +237,9 @@ function trace(scenario: Scenario, entries: readonly Entry[], visit: Visit, last
       const outcome = act(scenario, entries, world, action);
       for (const { group, event, decisions, state } of outcome.told) {
         const made = decisions.map(({ type, params }) => `${type} ${params.entry.run}`).join(", ") || "nothing";
-        lines.push(`      ${scenario.groups[group]!.name} is told ${event.type}${"entry" in event ? ` of ${event.entry.run}` : ""}: ${made}; now ${String(state)}`);
+        lines.push(
+          `      ${scenario.groups[group]!.name} is told ${event.type}${"entry" in event ? ` of ${event.entry.run}` : ""}: ${made}; now ${String(state)}`,
+        );
       }
       ({ world } = outcome);
     } catch (error) {

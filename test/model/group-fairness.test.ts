@@ -26,8 +26,10 @@ function shared(users: string, slots: number) {
   return {
     entries,
     after,
-    arrive: (from: number, to: number) => entries.slice(from, to).forEach((_, index) => after({ do: "arrive", run: from + index })),
-    finish: (user: string) => after({ do: "end", run: world.phases.findIndex((phase, run) => phase === "active" && users[run] === user) }),
+    arrive: (from: number, to: number) =>
+      entries.slice(from, to).forEach((_, index) => after({ do: "arrive", run: from + index })),
+    finish: (user: string) =>
+      after({ do: "end", run: world.phases.findIndex((phase, run) => phase === "active" && users[run] === user) }),
     finishAll() {
       for (let run = world.phases.indexOf("active"); run >= 0; run = world.phases.indexOf("active")) after({ do: "end", run });
     },

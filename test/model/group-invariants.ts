@@ -18,10 +18,17 @@ function require(holds: boolean, message: () => string): void {
 /** Better rank first: higher priority, then the newer. */
 const byRank = (a: Entry, b: Entry) => b.priority - a.priority || b.order - a.order;
 const byAge = (a: Entry, b: Entry) => a.order - b.order;
-const names = (entries: Iterable<Entry>) => [...entries].map(({ run }) => run).sort().join(", ") || "nobody";
+const names = (entries: Iterable<Entry>) =>
+  [...entries]
+    .map(({ run }) => run)
+    .sort()
+    .join(", ") || "nobody";
 
 const queuedIn = (group: GroupContext): Entry[] => [...group.waiting, ...group.held];
-const survivorsIn = (group: GroupContext): Entry[] => [...[...group.active].filter((entry) => !group.stopping.has(entry)), ...queuedIn(group)];
+const survivorsIn = (group: GroupContext): Entry[] => [
+  ...[...group.active].filter((entry) => !group.stopping.has(entry)),
+  ...queuedIn(group),
+];
 
 /** Who this strategy may cancel, the first to go first. */
 function evictionOrder(group: GroupContext): Entry[] {
@@ -46,15 +53,17 @@ export function checkWorld(scenario: Scenario, entries: readonly Entry[], world:
 
     require(group.proposed === undefined, () => `${name} still waits for the answer to a proposal`);
     const holding = inPhases(HOLDS_SLOTS);
-    require(names(group.active) === names(holding), () => `${name} counts ${names(group.active)} as active, but ${names(holding)} hold slots`);
+    require(names(group.active) === names(holding), () =>
+      `${name} counts ${names(group.active)} as active, but ${names(holding)} hold slots`);
     const stopping = inPhases(new Set(["stopping"]));
-    require(names(group.stopping) === names(stopping), () => `${name} counts ${names(group.stopping)} as stopping, but it is ${names(stopping)}`);
+    require(names(group.stopping) === names(stopping), () =>
+      `${name} counts ${names(group.stopping)} as stopping, but it is ${names(stopping)}`);
     const waiting = inPhases(new Set(["waiting"]));
-    require(names(queuedIn(group)) === names(waiting), () => `${name} lets ${names(queuedIn(group))} wait, but it is ${names(waiting)} who wait`);
-    require(
-      names(group.evictable) === names(evictionOrder(group)) && [...group.evictable].join() === evictionOrder(group).join(),
-      () => `${name} would evict ${names(group.evictable)}, not ${names(evictionOrder(group))}`,
-    );
+    require(names(queuedIn(group)) === names(waiting), () =>
+      `${name} lets ${names(queuedIn(group))} wait, but it is ${names(waiting)} who wait`);
+    require(names(group.evictable) === names(evictionOrder(group)) &&
+      [...group.evictable].join() === evictionOrder(group).join(), () =>
+      `${name} would evict ${names(group.evictable)}, not ${names(evictionOrder(group))}`);
     if (group.strategy !== "GROUP_ROUND_ROBIN" && group.strategy !== "CANCEL_NEWEST") {
       const count = evictionOrder(group).length;
       require(count <= group.maxRuns, () => `${name} lets ${count} remain where ${group.maxRuns} may`);
@@ -65,13 +74,13 @@ export function checkWorld(scenario: Scenario, entries: readonly Entry[], world:
     const groups = scenario.runs[entry.order]!.groups.map((index) => world.groups[index]!);
     const full = groups.filter((group) => !contexts.hasRoom(group));
     require(full.length > 0, () => `${entry.run} waits while there is room`);
-    require(full.some((group) => group.waiting.has(entry)), () => `${entry.run} waits for a group that has room, so nobody will admit it`);
+    require(full.some((group) => group.waiting.has(entry)), () =>
+      `${entry.run} waits for a group that has room, so nobody will admit it`);
   }
   const unfinished = world.phases.filter((phase) => phase !== "ended");
-  require(
-    unfinished.length === 0 || unfinished.some((phase) => phase !== "waiting") || world.groups.some(({ paused }) => paused),
-    () => "nothing can happen any more, and not every run has ended",
-  );
+  require(unfinished.length === 0 ||
+    unfinished.some((phase) => phase !== "waiting") ||
+    world.groups.some(({ paused }) => paused), () => "nothing can happen any more, and not every run has ended");
 }
 
 /** Holds between a world and the one that an action led to. */
@@ -80,10 +89,8 @@ export function checkStep(scenario: Scenario, entries: readonly Entry[], before:
     const was = before.groups[index]!;
     const started = [...group.active].some((entry) => !was.active.has(entry));
     const most = started ? group.maxRuns : Math.max(was.active.size, group.maxRuns);
-    require(
-      group.active.size <= most,
-      () => `${scenario.groups[index]!.name} has ${group.active.size} active runs, and its limit is ${group.maxRuns}`,
-    );
+    require(group.active.size <= most, () =>
+      `${scenario.groups[index]!.name} has ${group.active.size} active runs, and its limit is ${group.maxRuns}`);
   });
   const groupsOf = (entry: Entry) => scenario.runs[entry.order]!.groups;
   for (const started of entries) {
@@ -92,10 +99,9 @@ export function checkStep(scenario: Scenario, entries: readonly Entry[], before:
       if (world.phases[waiting.order] !== "waiting" || waiting.flow !== started.flow) continue;
       // Whoever needs no slot that the other does not need, and shares its flow, competes with it alone.
       if (!groupsOf(waiting).every((group) => groupsOf(started).includes(group))) continue;
-      require(
-        waiting.priority < started.priority || (waiting.priority === started.priority && waiting.order > started.order),
-        () => `${started.run} was admitted before ${waiting.run}, which is ahead of it`,
-      );
+      require(waiting.priority < started.priority ||
+        (waiting.priority === started.priority && waiting.order > started.order), () =>
+        `${started.run} was admitted before ${waiting.run}, which is ahead of it`);
     }
   }
 }
@@ -107,10 +113,12 @@ export function checkTold(scenario: Scenario, { group, event, before, decisions,
   const newcomer = event.type === "run.arrived" ? event.entry : undefined;
   const cancelled: Entry[] = [];
   for (const { type, params } of decisions) {
-    if (type === "admit" || type === "propose") require(!before.paused || event.type === "group.resumed", () => `${name} is paused and admits`);
+    if (type === "admit" || type === "propose")
+      require(!before.paused || event.type === "group.resumed", () => `${name} is paused and admits`);
     if (type !== "cancel") continue;
     const { entry, active } = params;
-    require(active === before.active.has(entry), () => `${name} cancels ${entry.run} as ${active ? "active" : "waiting"}, which it is not`);
+    require(active === before.active.has(entry), () =>
+      `${name} cancels ${entry.run} as ${active ? "active" : "waiting"}, which it is not`);
     require(!before.stopping.has(entry), () => `${name} cancels ${entry.run} a second time`);
     cancelled.push(entry);
     switch (after.strategy) {
@@ -128,7 +136,8 @@ export function checkTold(scenario: Scenario, { group, event, before, decisions,
   if (newcomer && !newcomer.gated) {
     const refusal = contexts.refusal(before, newcomer);
     const decided = decisions.find(({ type, params }) => type === "cancel" && params.entry === newcomer);
-    require((refusal === undefined) === (decided === undefined), () => `${name} ${refusal ? "takes in" : "refuses"} ${newcomer.run}, and foretold otherwise`);
+    require((refusal === undefined) === (decided === undefined), () =>
+      `${name} ${refusal ? "takes in" : "refuses"} ${newcomer.run}, and foretold otherwise`);
   }
   const next = decisions.find(({ type }) => type === "admit" || type === "propose")?.params.entry;
   if (next && event.type === "run.released") {
@@ -136,19 +145,29 @@ export function checkTold(scenario: Scenario, { group, event, before, decisions,
   }
   if (cancelled.length === 0) return;
   // Those that go are the ones that the strategy would give up first, of all that were there and came.
-  const arriving = event.type === "run.arrived" || event.type === "run.parked" || event.type === "run.taken" || event.type === "run.confirmed" ? [event.entry] : [];
-  const candidates = (after.strategy === "CANCEL_IN_PROGRESS" ? survivorsIn(before) : queuedIn(before)).filter(({ order }) => order !== arriving[0]?.order);
+  const arriving =
+    event.type === "run.arrived" || event.type === "run.parked" || event.type === "run.taken" || event.type === "run.confirmed"
+      ? [event.entry]
+      : [];
+  const candidates = (after.strategy === "CANCEL_IN_PROGRESS" ? survivorsIn(before) : queuedIn(before)).filter(
+    ({ order }) => order !== arriving[0]?.order,
+  );
   const all = [...candidates, ...arriving];
   if (after.strategy === "CANCEL_NEWEST") {
     const spokenFor = before.active.size + queuedIn(before).length;
-    require(spokenFor >= before.maxRuns, () => `${name} refuses ${names(cancelled)} though only ${spokenFor} slots are spoken for`);
+    require(spokenFor >= before.maxRuns, () =>
+      `${name} refuses ${names(cancelled)} though only ${spokenFor} slots are spoken for`);
     return;
   }
-  const inOrder = all.sort(after.strategy === "CANCEL_IN_PROGRESS" ? (a, b) => byRank(b, a) : after.strategy === "CANCEL_QUEUED_EXCEPT_NEWEST" ? byAge : (a, b) => byAge(b, a));
+  const inOrder = all.sort(
+    after.strategy === "CANCEL_IN_PROGRESS"
+      ? (a, b) => byRank(b, a)
+      : after.strategy === "CANCEL_QUEUED_EXCEPT_NEWEST"
+        ? byAge
+        : (a, b) => byAge(b, a),
+  );
   const expected = inOrder.slice(0, cancelled.length);
   require(names(cancelled) === names(expected), () => `${name} cancels ${names(cancelled)}, and should ${names(expected)}`);
-  require(
-    all.length - cancelled.length >= Math.min(all.length, after.maxRuns),
-    () => `${name} cancels ${names(cancelled)} though there is place for ${after.maxRuns}`,
-  );
+  require(all.length - cancelled.length >= Math.min(all.length, after.maxRuns), () =>
+    `${name} cancels ${names(cancelled)} though there is place for ${after.maxRuns}`);
 }

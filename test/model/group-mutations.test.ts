@@ -20,7 +20,9 @@ function broken(strategy: Strategy, parts: Parts): Scenario["machines"] {
 
 /** A change of the context in place of the real one, which knows the run that the event is about. */
 function change(to: (context: GroupContext, subject: Entry) => GroupContext) {
-  return assign(({ context, event }: { context: GroupContext; event: GroupEvent }) => to(context, (event as { entry: Entry }).entry));
+  return assign(({ context, event }: { context: GroupContext; event: GroupEvent }) =>
+    to(context, (event as { entry: Entry }).entry),
+  );
 }
 
 const never = () => false;
@@ -88,7 +90,9 @@ const MUTATIONS: readonly Mutation[] = [
     mistake: "gives away the slot of a run that has not stopped yet",
     machines: broken("CANCEL_IN_PROGRESS", {
       actions: {
-        enqueueAndEvict: change((context, newcomer) => contexts.release(contexts.enqueue(context, newcomer), context.evictable.first()!)),
+        enqueueAndEvict: change((context, newcomer) =>
+          contexts.release(contexts.enqueue(context, newcomer), context.evictable.first()!),
+        ),
       },
     }),
     says: /rests in full, but is restored in open|counts .* as active/,

@@ -16,7 +16,8 @@ export interface Expected extends Plain {
 }
 
 /** The same run may come as different objects. */
-const without = (list: readonly Entry[], gone: readonly Entry[]) => list.filter((entry) => !gone.some(({ order }) => order === entry.order));
+const without = (list: readonly Entry[], gone: readonly Entry[]) =>
+  list.filter((entry) => !gone.some(({ order }) => order === entry.order));
 const has = (list: readonly Entry[], entry: Entry) => without([entry], list).length === 0;
 
 export function expectedOf(context: GroupContext, event: GroupEvent): Expected {

@@ -146,7 +146,8 @@ export function act(scenario: Scenario, entries: readonly Entry[], world: World,
     if (!entry.gated) {
       phases[run] = "waiting";
       const decisions = step(mine[0]!, event);
-      if (decisions.some((decision) => decision.type === "queue" && decision.params.entry === entry)) facts.push({ fact: "queued", run });
+      if (decisions.some((decision) => decision.type === "queue" && decision.params.entry === entry))
+        facts.push({ fact: "queued", run });
       for (const decision of decisions) decide(mine[0]!, decision);
       return;
     }
@@ -165,7 +166,8 @@ export function act(scenario: Scenario, entries: readonly Entry[], world: World,
       phases[run] = "active";
       for (const [group] of willing) follow(group, { type: "run.confirmed", entry });
     } else for (const [group] of willing) park(group, run);
-    for (const [group, decisions] of made) for (const decision of decisions) if (decision.type !== "propose") decide(group, decision);
+    for (const [group, decisions] of made)
+      for (const decision of decisions) if (decision.type !== "propose") decide(group, decision);
   }
 
   function change(limit: string, apply: (group: number) => void): void {
@@ -221,7 +223,12 @@ export function act(scenario: Scenario, entries: readonly Entry[], world: World,
 }
 
 /** Applies facts to groups: what recovery does. No machine has a say in it. */
-export function recover(scenario: Scenario, entries: readonly Entry[], from: readonly GroupContext[], facts: readonly Fact[]): GroupContext[] {
+export function recover(
+  scenario: Scenario,
+  entries: readonly Entry[],
+  from: readonly GroupContext[],
+  facts: readonly Fact[],
+): GroupContext[] {
   const groups = [...from];
   const apply = (group: number, to: (context: GroupContext) => GroupContext) => (groups[group] = to(groups[group]!));
   for (const fact of facts) {

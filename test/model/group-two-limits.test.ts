@@ -9,29 +9,42 @@ import type { Scenario } from "./group-world.ts";
 /** Three runs: which of the two limits each needs, and in which order it names them. */
 const PATTERNS = [
   { needs: "both, the second, both", runs: [[0, 1], [1], [0, 1]] },
-  { needs: "both, the first, the second", runs: [[0, 1], [0], [1]] },
-  { needs: "the first, the second, both", runs: [[0], [1], [0, 1]] },
-  { needs: "both, both in the other order, both", runs: [[0, 1], [1, 0], [0, 1]] },
+  { needs: "the first, both, the second", runs: [[0], [0, 1], [1]] },
+  {
+    needs: "both, both in the other order, both",
+    runs: [
+      [0, 1],
+      [1, 0],
+      [0, 1],
+    ],
+  },
 ];
 
 describe.each(STRATEGIES)("Runs under %s and one more limit", (strategy) => {
   const first = { name: "first/a", strategy };
 
   it.each(PATTERNS)("that need $needs are taken by all of their groups or by none", ({ needs, runs }) => {
-    const scenarios = STRATEGIES.map(
-      (other): Scenario => ({
-        title: `${strategy} and ${other}: ${needs}`,
-        groups: [first, { name: "second/b", strategy: other }],
-        runs: runs.map((groups, run) => ({ groups, priority: run === 1 ? 1 : 0 })),
-        limitChanges: true,
-      }),
-    );
+    const scenarios = STRATEGIES.map((other): Scenario => ({
+      title: `${strategy} and ${other}: ${needs}`,
+      groups: [first, { name: "second/b", strategy: other }],
+      runs: runs.map((groups, run) => ({ groups, priority: run === 1 ? 1 : 0 })),
+      limitChanges: true,
+    }));
     expect(expectSound(scenarios).worlds).toBeGreaterThan(1_500);
   });
 
   it("find their slots though one of four goes by another key of the other limit", () => {
-    const groups = [first, { name: "second/b", strategy: "GROUP_ROUND_ROBIN" as const }, { name: "second/c", strategy: "GROUP_ROUND_ROBIN" as const }];
-    const runs = [[0, 1], [0, 2], [0, 1], [2, 0]].map((needed) => ({ groups: needed }));
+    const groups = [
+      first,
+      { name: "second/b", strategy: "GROUP_ROUND_ROBIN" as const },
+      { name: "second/c", strategy: "GROUP_ROUND_ROBIN" as const },
+    ];
+    const runs = [
+      [0, 1],
+      [0, 2],
+      [0, 1],
+      [2, 0],
+    ].map((needed) => ({ groups: needed }));
     expectSound([{ title: `${strategy}, three groups`, groups, runs, limitChanges: true }]);
   });
 

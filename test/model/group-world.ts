@@ -53,7 +53,12 @@ export function firstWorld(scenario: Scenario): World {
   return {
     phases: scenario.runs.map(() => "new"),
     groups: scenario.groups.map((group) =>
-      createContext({ strategy: group.strategy, limit: limitOf(group), key: group.name.split("/")[1] ?? "", maxRuns: group.maxRuns ?? 1 }),
+      createContext({
+        strategy: group.strategy,
+        limit: limitOf(group),
+        key: group.name.split("/")[1] ?? "",
+        maxRuns: group.maxRuns ?? 1,
+      }),
     ),
   };
 }

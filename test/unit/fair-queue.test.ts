@@ -72,7 +72,9 @@ describe("A fair queue", () => {
 
   it("remembers a turn that was served while nobody waited, until the server rests", () => {
     const charged = EMPTY.charge("A");
-    expect(order(items("B", 2).reduce((queue, one) => queue.add(one), charged.add(item("A", 0)).add(item("A", 1))))).toBe("B A B A");
+    expect(order(items("B", 2).reduce((queue, one) => queue.add(one), charged.add(item("A", 0)).add(item("A", 1))))).toBe(
+      "B A B A",
+    );
     expect(charged.rest()).toBe(EMPTY);
     expect(charged.add(item("A", 0)).rest().size).toBe(1);
   });
@@ -90,9 +92,13 @@ describe("A fair queue", () => {
 
   it("lets newcomers in behind the clock that an unservable flow cannot hold back", () => {
     const { queue } = serve(filled(items("stuck", 9), items("A", 90)), 40, ({ flow }) => flow !== "stuck");
-    expect(serve(items("B", 9).reduce((q, one) => q.add(one), queue), 6, ({ flow }) => flow !== "stuck").flows).toMatch(
-      /^(A B A B A B|B A B A B A)$/,
-    );
+    expect(
+      serve(
+        items("B", 9).reduce((q, one) => q.add(one), queue),
+        6,
+        ({ flow }) => flow !== "stuck",
+      ).flows,
+    ).toMatch(/^(A B A B A B|B A B A B A)$/);
   });
 
   it("looks at one item per flow to find one that can be served", () => {
@@ -125,7 +131,11 @@ describe("A fair queue", () => {
   it("forgets a flow that drained once the others have had as many turns", () => {
     const { queue } = serve(filled(items("A", 9), items("B", 1)), 2);
     expect(queue.turns()?.flows.map(([name]) => name)).toEqual(["A", "B"]);
-    expect(serve(queue, 1).queue.turns()?.flows.map(([name]) => name)).toEqual(["A"]);
+    expect(
+      serve(queue, 1)
+        .queue.turns()
+        ?.flows.map(([name]) => name),
+    ).toEqual(["A"]);
   });
 
   it("is the shared empty queue when it has nothing to remember", () => {
@@ -199,15 +209,20 @@ describe("After any row of changes, a fair queue", () => {
 
   it("is restored from its items and turns, and then goes on in the same way", () => {
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 40 }), fc.array(change, { maxLength: 40 }), weights, (earlier, later, weightOf) => {
-        const weigh = (name: string) => weightOf[name as "A"];
-        const live = earlier.reduce((queue, one) => apply(queue, one, weigh), EMPTY);
-        const turns: unknown = JSON.parse(JSON.stringify(live.turns() ?? null)) ?? undefined;
-        const restored = EMPTY.restore([...live].reverse(), turns as ReturnType<typeof live.turns>);
-        const [a, b] = [live, restored].map((queue) => later.reduce((result, one) => apply(result, one, weigh), queue));
-        expect([...b!]).toEqual([...a!]);
-        expect(b!.turns()).toEqual(a!.turns());
-      }),
+      fc.property(
+        fc.array(change, { maxLength: 40 }),
+        fc.array(change, { maxLength: 40 }),
+        weights,
+        (earlier, later, weightOf) => {
+          const weigh = (name: string) => weightOf[name as "A"];
+          const live = earlier.reduce((queue, one) => apply(queue, one, weigh), EMPTY);
+          const turns: unknown = JSON.parse(JSON.stringify(live.turns() ?? null)) ?? undefined;
+          const restored = EMPTY.restore([...live].reverse(), turns as ReturnType<typeof live.turns>);
+          const [a, b] = [live, restored].map((queue) => later.reduce((result, one) => apply(result, one, weigh), queue));
+          expect([...b!]).toEqual([...a!]);
+          expect(b!.turns()).toEqual(a!.turns());
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -14,7 +14,10 @@ function changed(set: OrderedSet<number>, list: readonly Change[]): OrderedSet<n
 
 function sorted(list: readonly Change[]): number[] {
   const items = new Set<number>();
-  for (const { add, item } of list) add ? items.add(item) : items.delete(item);
+  for (const { add, item } of list) {
+    if (add) items.add(item);
+    else items.delete(item);
+  }
   return [...items].sort((a, b) => a - b);
 }
 
