@@ -159,20 +159,7 @@ describe("sluice publish", () => {
   });
 
   test("passes its options on", async () => {
-    const args = [
-      "publish",
-      "e",
-      '"text"',
-      "--id",
-      "x1",
-      "--metadata",
-      '{"a":1}',
-      "--priority",
-      "-2.5",
-      "--scope",
-      "s",
-      "--json",
-    ];
+    const args = ["publish", "e", '"text"', "--id", "x1", "--metadata", '{"a":1}', "--priority", "-2", "--scope", "s", "--json"];
     const { stdout, calls } = await sluice(args, stored);
     expect(calls[0]).toEqual(["publish", "e", "text", { id: "x1", metadata: { a: 1 }, priority: -2, scope: "s" }]);
     expect(JSON.parse(stdout)).toEqual({ event: "e", seq: 7, duplicate: false });
