@@ -20,7 +20,7 @@ export function createProgress(stream: OutputStream, now: () => number = () => p
       if (now() - shownAt < EVERY_MS) return;
       shownAt = now();
       shown = true;
-      stream.write(`${CLEAR_LINE}${text.slice(0, Math.max(1, (stream.columns ?? 80) - 1))}`);
+      stream.write(`${CLEAR_LINE}${text.slice(0, Math.max(1, (stream.columns || 80) - 1))}`);
     },
     clear: () => {
       if (shown) stream.write(CLEAR_LINE);
