@@ -121,10 +121,10 @@ export class Api {
 
   async #get(id: string): Promise<RunView> {
     const seen = await this.#fromOwner(id, (core, run) => ({ view: runView(core, run), ref: refOf(run, this.#options.names) }));
-    if (seen !== undefined) return seen.view.input === undefined ? this.#withInput(seen.view, seen.ref) : seen.view;
+    if (seen !== undefined) return this.#whole(seen.view, seen.ref);
     const recorded = await this.#recorded(id, (history, after) => history.run(id, after));
     if (recorded === undefined) throw new RunNotFoundError(id);
-    return recorded.view.input === undefined ? this.#withInput(recorded.view, recorded.inputRef) : recorded.view;
+    return this.#whole(recorded.view, recorded.inputRef);
   }
 
   /** From the history, not before it knows all that the owners have written. */
@@ -133,19 +133,30 @@ export class Api {
     if (history === undefined) throw new RequestError(`run ${id} is not live, and this engine has no history`, { operation: "run.get", status: 501, reason: "HISTORY_UNAVAILABLE" });
     const answers = await Promise.all(
       this.#options.partitions.map((partition) => read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) })),
-    );
+    ).catch((error: unknown) => refuse("run.get", error));
     return answers.find((answer) => answer !== undefined && !(Array.isArray(answer) && answer.length === 0));
   }
 
-  async #withInput(view: RunView, ref: PayloadRef | undefined): Promise<RunView> {
-    if (ref === undefined) return { ...view, input: null };
-    const message = await this.#options.connection.readMessage(ref.stream, ref.seq);
-    if (message === undefined) return { ...view, input: null };
+  /** With its input, as far as one message takes both. */
+  async #whole(view: RunView, ref: PayloadRef | undefined): Promise<RunView> {
+    if (view.input !== undefined) return this.#fits(view) ? view : withoutRepetition(view);
+    const message = ref === undefined ? undefined : await this.#options.connection.readMessage(ref.stream, ref.seq);
+    if (ref === undefined || message === undefined) return withoutRepetition({ ...view, input: null });
     const payload = JSON.parse(Buffer.from(message.data).toString()) as unknown;
     const input = ref.stream === this.#options.names.eventsStream ? payload : (payload as CreateCommand).input;
     const whole = { ...view, input };
-    // Together with large outputs it would be more than one message takes: whoever wants it reads it where it is.
-    return Buffer.byteLength(JSON.stringify(whole)) < this.#maxReplyBytes ? whole : { ...view, input: null, inputRef: ref };
+    if (this.#fits(whole)) return whole;
+    const shorter = withoutRepetition(whole);
+    // Together with large outputs it would still be more than one message takes: whoever wants it reads it where it is.
+    return this.#fits(shorter) ? shorter : { ...shorter, input: null, inputRef: ref };
+  }
+
+  #fits(view: RunView): boolean {
+    try {
+      return Buffer.byteLength(JSON.stringify(view)) < this.#maxReplyBytes;
+    } catch {
+      return false; // nested deeper than JSON.stringify goes, though JSON.parse did
+    }
   }
 
   get #maxReplyBytes(): number {
@@ -155,10 +166,11 @@ export class Api {
   async #list(query: RunListQuery): Promise<Page<RunView>> {
     const history = this.#requireHistory("run.list");
     for (let size = query.size ?? DEFAULT_PAGE; ; size = Math.ceil(size / 2)) {
-      const page = await history.list({ ...query, size });
+      const page = await history.list({ ...query, size }).catch((error: unknown) => refuse("run.list", error));
       const items = page.items.map((view) => (view.input === undefined ? { ...view, input: null } : view));
+      if (Buffer.byteLength(JSON.stringify(items)) < this.#maxReplyBytes) return { ...page, items };
       // Runs with large outputs: shorter pages.
-      if (size === 1 || Buffer.byteLength(JSON.stringify(items)) < this.#maxReplyBytes) return { ...page, items };
+      if (size === 1) return { ...page, items: items.map(withoutRepetition) };
     }
   }
 
@@ -304,9 +316,28 @@ export class Api {
         found.push(toEvent(message.seq, event, message.time, message.data, message.header("Sluice-Metadata")));
       }
     }
-    const runs = await this.#options.history()?.runsOfEvents(found.map((event) => event.seq));
+    // Without a history that answers, the events are listed all the same.
+    const runs = await this.#options
+      .history()
+      ?.runsOfEvents(found.map((event) => event.seq))
+      .catch(() => undefined);
     return { items: found.map((event) => ({ ...event, runs: runs?.get(event.seq) ?? [] })), ...(seq > 0 && found.length >= size && { next: seq.toString(36) }) };
   }
+}
+
+/** What the history fails with, as an answer: a bad query is the caller's, and all else passes. */
+function refuse(operation: string, error: unknown): never {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: string };
+  if (code === "QUERY_INVALID") throw new RequestError(`${operation}: ${message}`, { operation, status: 400, reason: "BAD_REQUEST" }, { cause: error });
+  if (code === "HISTORY_UNAVAILABLE" || code === "HISTORY_BEHIND") throw new RequestError(`${operation}: ${message}`, { operation, status: 503, reason: code }, { cause: error });
+  throw error;
+}
+
+/** The outputs of a run that succeeded stand in it twice, which may be too much for one message. */
+function withoutRepetition(view: RunView): RunView {
+  if (view.outputs === undefined) return view;
+  const steps = Object.entries(view.steps).map(([name, { output: _, ...step }]) => [name, step] as const);
+  return { ...view, steps: Object.fromEntries(steps) };
 }
 
 function toEvent(seq: number, name: string, time: string, data: Uint8Array, metadata: string | undefined): Omit<EventView, "runs"> {

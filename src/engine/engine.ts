@@ -19,6 +19,7 @@ import { parseWorkflowSpec } from "../workflow/parse-spec.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { version as sluiceVersion } from "../version.ts";
 import { Api } from "./api.ts";
+import { checkCommand } from "./check-command.ts";
 import { nextTick } from "./cron-ticks.ts";
 import { Dispatcher, type HeldAttempt } from "./dispatcher.ts";
 import { decodeBatch, type SnapshotLine } from "./facts.ts";
@@ -397,23 +398,33 @@ class EngineNode implements Engine {
 
   #decode(message: ReadMessage, partition: number): Command | undefined {
     try {
-      const command = JSON.parse(Buffer.from(message.data).toString()) as Command;
+      const command: unknown = JSON.parse(Buffer.from(message.data).toString());
       checkCommand(command);
       return command;
     } catch (error) {
-      this.#logger.error({ err: error, partition, seq: message.seq }, "an inbox message cannot be used; it is kept aside and passed over");
-      void this.#reject(`inbox.${partition}`, { data: message.data }, error instanceof Error ? error.message : String(error));
+      this.#rejectCommand(partition, message.seq, message.data, error);
       return undefined;
     }
   }
 
+  #rejectCommand(partition: number, seq: number, data: Uint8Array, error: unknown): void {
+    this.#logger.error({ err: error, partition, seq }, "an inbox message cannot be used; it is kept aside and passed over");
+    void this.#reject(`inbox.${partition}`, { data }, error instanceof Error ? error.message : String(error));
+  }
+
   #toCreation(command: CreateCommand, seq: number, partition: number): Creation | undefined {
-    const workflow = this.#workflows.get(command.workflow, command.version);
-    if (workflow === undefined) {
-      this.#logger.error({ runId: command.run, workflow: command.workflow, version: command.version }, "a run was asked for of a workflow that is not known; it is left alone");
+    try {
+      const workflow = this.#workflows.get(command.workflow, command.version);
+      if (workflow === undefined) throw new TypeError(`workflow "${command.workflow}" is not known in version ${command.version}`);
+      return toCreation(command, workflow, { stream: this.#names.partitionStream(partition), seq }, Date.now());
+    } catch (error) {
+      // Also an input that is nested too deep to be written as JSON again.
+      void this.#connection?.readMessage(this.#names.partitionStream(partition), seq).then(
+        (message) => message !== undefined && this.#rejectCommand(partition, seq, message.data, error),
+        (unread: unknown) => this.#logger.error({ err: unread, partition, seq }, "an inbox message that cannot be used could not be read again"),
+      );
       return undefined;
     }
-    return toCreation(command, workflow, { stream: this.#names.partitionStream(partition), seq }, Date.now());
   }
 
   /** Puts a command into a partition's inbox and resolves once it was applied and is durable. */
@@ -585,29 +596,4 @@ function pooledRandom(): () => number {
 /** Header values are ASCII by custom; others would be garbled by some clients. */
 function encodeHeader(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?");
-}
-
-/** Throws a TypeError for what is no command. */
-function checkCommand(command: Command): void {
-  if (typeof command !== "object" || command === null) throw new TypeError("expected a command object");
-  switch (command.type) {
-    case "results":
-      if (!Array.isArray(command.results)) throw new TypeError("expected results to be a list");
-      for (const result of command.results)
-        if (typeof result?.run !== "string" || typeof result.step !== "string" || typeof result.attemptId !== "string" || !["succeeded", "failed", "stopped", "returned"].includes(result.outcome))
-          throw new TypeError("expected each result to have run, step, attemptId and outcome");
-      return;
-    case "create":
-      if (typeof command.run !== "string" || typeof command.workflow !== "string" || typeof command.version !== "string") throw new TypeError("expected create to have run, workflow and version");
-      return;
-    case "cancel":
-      if (typeof command.run !== "string") throw new TypeError("expected cancel to have run");
-      return;
-    case "group":
-      if (typeof command.limit !== "string" || typeof command.key !== "string" || command.key === "") throw new TypeError("expected group to have limit and key");
-      if (command.maxRuns !== undefined && command.maxRuns !== null && (!Number.isInteger(command.maxRuns) || command.maxRuns < 1)) throw new TypeError("expected maxRuns to be an integer of at least 1");
-      return;
-    default:
-      throw new TypeError(`expected a command of type results, create, cancel or group, got ${JSON.stringify((command as { type?: unknown }).type)}`);
-  }
 }
