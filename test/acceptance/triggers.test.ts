@@ -17,8 +17,8 @@ describe("events", () => {
     h.set("Sluice-Metadata", '{"tenant":"a"}');
     h.set("Sluice-Priority", "7");
     h.set("Nats-Msg-Id", "once");
-    const first = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h })).json<{ stream: string; seq: number; duplicate?: boolean }>();
-    const again = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h })).json<{ stream: string; seq: number; duplicate?: boolean }>();
+    const first = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h, timeout: 5_000 })).json<{ stream: string; seq: number; duplicate?: boolean }>();
+    const again = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h, timeout: 5_000 })).json<{ stream: string; seq: number; duplicate?: boolean }>();
     expect(first).toMatchObject({ stream: "SLUICE_EVENTS", seq: expect.any(Number) });
     expect(again).toMatchObject({ seq: first.seq, duplicate: true });
     // Behind the second one in the stream: whatever that had started would be there by now.

@@ -10,18 +10,20 @@ export interface WaitOptions {
   readonly what?: string;
 }
 
+type Truthy<T> = Exclude<T, null | undefined | false | 0 | "">;
+
 /**
  * Asks until `condition` returns something truthy, and returns that. A condition that throws counts as "not yet"; at the
  * deadline the last error, or the last value, is part of the message.
  */
-export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitOptions = {}): Promise<NonNullable<T>> {
+export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitOptions = {}): Promise<Truthy<T>> {
   const { timeoutMs = 10_000, intervalMs = 10, what = condition.toString().replace(/\s+/g, " ").slice(0, 120) } = options;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     let last: unknown;
     try {
       const value = await condition();
-      if (value) return value;
+      if (value) return value as Truthy<T>;
       last = value;
     } catch (error) {
       last = error;

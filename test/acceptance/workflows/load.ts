@@ -15,4 +15,4 @@ export const load = defineWorkflow({
   concurrency: { key: "input.key", maxRuns: 2, strategy: Strategy.GROUP_ROUND_ROBIN },
 })
   .step("first", step)
-  .step("second", { after: "first" }, step);
+  .step("second", { after: ["first"] }, step);

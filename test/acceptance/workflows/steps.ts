@@ -4,7 +4,7 @@ import { recorded, scripted } from "../support/scripted.ts";
 
 export const retrying = defineWorkflow({ name: "retrying" })
   .step("only", { retries: 3, backoff: { min: "100ms", factor: 2, max: "300ms" } }, scripted)
-  .step("after", { after: "only" }, scripted);
+  .step("after", { after: ["only"] }, scripted);
 
 export const permanent = defineWorkflow({ name: "permanent" }).step(
   "only",
@@ -54,6 +54,6 @@ export const oneAtATime = defineWorkflow({
 /** A diamond; every step sees what those before it returned. */
 export const diamond = defineWorkflow({ name: "diamond", input: undefined })
   .step("top", recorded(() => ({ value: 1 })))
-  .step("left", { after: "top" }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 1 })))
-  .step("right", { after: "top" }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 10 })))
+  .step("left", { after: ["top"] }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 1 })))
+  .step("right", { after: ["top"] }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 10 })))
   .step("bottom", { after: ["left", "right"] }, recorded((ctx) => ["top", "left", "right"].map((step) => (ctx.output(step) as { value: number }).value)));

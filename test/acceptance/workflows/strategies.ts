@@ -20,4 +20,4 @@ export const twoSteps = defineWorkflow({
   concurrency: { key: (ctx) => (ctx.input as { key: string }).key, maxRuns: 1, strategy: Strategy.CANCEL_IN_PROGRESS },
 })
   .step("first", scripted)
-  .step("second", { after: "first" }, scripted);
+  .step("second", { after: ["first"] }, scripted);

@@ -30,4 +30,4 @@ export const plain = defineWorkflow({ name: "plain", on: "plain" }).step(
 
 export const limited = defineWorkflow({ name: "limited", on: "limited", concurrency: { key: "input.key", ...limit } })
   .step("first", scripted)
-  .step("second", { after: "first" }, scripted);
+  .step("second", { after: ["first"] }, scripted);

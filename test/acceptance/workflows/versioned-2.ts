@@ -8,4 +8,4 @@ export const versioned = defineWorkflow({
   concurrency: { key: "input.key", maxRuns: 3, strategy: Strategy.GROUP_ROUND_ROBIN },
 })
   .step("work", scripted)
-  .step("more", { after: "work" }, scripted);
+  .step("more", { after: ["work"] }, scripted);
