@@ -14,8 +14,8 @@ export interface MachineEvent {
   readonly [field: string]: unknown;
 }
 
-/** Where a run is, as far as its partition is concerned. */
-export type Phase = "scheduled" | "keying" | "waiting" | "active";
+/** Where a run is, as far as its partition is concerned. `refused`: turned away by a group on its arrival, so it ends at once. */
+export type Phase = "scheduled" | "keying" | "waiting" | "active" | "refused";
 
 /** A run came to this partition. */
 export interface CreatedFact {

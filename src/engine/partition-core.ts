@@ -442,7 +442,7 @@ export class PartitionCore {
     const mustWait = run.groups.some((group) => !hasRoom(group.context));
     const refusing = run.gated ? run.groups.find((group) => wouldRefuse(group.context, run, mustWait)) : undefined;
     if (refusing !== undefined) {
-      this.#recordArrival(run, "waiting", keys, fresh);
+      this.#recordArrival(run, "refused", keys, fresh);
       for (const group of run.groups) this.groups.close(group);
       run.groups = [];
       this.#finish(run, "CANCELLED", "CANCELLED_BY_CONCURRENCY_LIMIT", undefined, "full");
@@ -455,7 +455,7 @@ export class PartitionCore {
       const decisions = only.step({ type: "run.arrived", entry: run });
       const admitted = decisions.some((decision) => decision.type === "admit" && decision.params.entry === run);
       const refused = decisions.some((decision) => decision.type === "cancel" && decision.params.entry === run);
-      this.#recordArrival(run, admitted ? "active" : "waiting", keys, fresh);
+      this.#recordArrival(run, admitted ? "active" : refused ? "refused" : "waiting", keys, fresh);
       if (!admitted && !refused) this.#wait(run);
       for (const decision of decisions) this.#decide(only, decision, run);
     } else this.#arriveGated(run, keys, fresh);
@@ -1032,6 +1032,11 @@ export class PartitionCore {
   }
 
   #replayArrival(run: Run, keys: readonly string[], held: readonly number[] = []): void {
+    if (run.phase === "refused") {
+      // No group has taken it in.
+      this.#order++;
+      return;
+    }
     const active = run.phase === "active";
     this.#join(run, keys);
     for (const [index, group] of run.groups.entries())
