@@ -31,6 +31,7 @@ const KEYS: Record<string, () => unknown> = {
     throw new Error("no key for you");
   },
   "throws-null": () => {
+    // oxlint-disable-next-line no-throw-literal -- that is what it is here for
     throw null;
   },
   empty: () => "",

@@ -57,3 +57,9 @@ export const diamond = defineWorkflow({ name: "diamond", input: undefined })
   .step("left", { after: ["top"] }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 1 })))
   .step("right", { after: ["top"] }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 10 })))
   .step("bottom", { after: ["left", "right"] }, recorded((ctx) => ["top", "left", "right"].map((step) => (ctx.output(step) as { value: number }).value)));
+
+export const diamondOfGates = defineWorkflow({ name: "diamond-of-gates" })
+  .step("top", scripted)
+  .step("left", { after: ["top"] }, scripted)
+  .step("right", { after: ["top"] }, scripted)
+  .step("bottom", { after: ["left", "right"] }, scripted);
