@@ -355,7 +355,7 @@ export class Connection {
   async #close(): Promise<void> {
     if (this.#ended) return;
     this.#acks.stop("the connection to NATS was closed");
-    if (this.#connected) await Promise.race([this.nats.drain().catch(() => undefined), pause(CLOSE_TIMEOUT_MS)]);
+    if (this.#connected) await Promise.race([this.nats.drain().catch(() => undefined), pause(CLOSE_TIMEOUT_MS, undefined, true)]);
     await this.nats.close().catch(() => undefined);
     await this.closed;
   }
@@ -505,7 +505,8 @@ function reasonOf(error: unknown): string {
   return error.message === "" ? (typeof code === "string" ? code : error.name) : error.message.toLowerCase();
 }
 
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
+/** `idle`: it does not keep the process alive. */
+function pause(ms: number, signal?: AbortSignal, idle = false): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted === true) return resolve();
     const done = (): void => {
@@ -514,7 +515,7 @@ function pause(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(done, ms);
-    if (signal === undefined) timer.unref();
+    if (idle) timer.unref();
     signal?.addEventListener("abort", done);
   });
 }

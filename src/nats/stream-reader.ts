@@ -94,6 +94,8 @@ export class StreamReader {
           },
         });
         this.#messages = messages;
+        // Stopped while it was being asked for: nobody else could close it.
+        if (this.#stopped) await messages.close();
         await Promise.race([messages.closed(), interrupted]);
         // The library goes on pulling whatever is done with its messages. So to hold back is to close, and to begin again there.
         await messages.close();
