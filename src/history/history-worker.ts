@@ -9,7 +9,7 @@ if (port === null) throw new Error("history-worker runs as a worker thread only"
 
 // Where cores are scarce the engine goes first, and the history catches up. On Linux this is about this thread alone; elsewhere
 // it would be about the whole process.
-if (process.platform === "linux") setPriority(0, constants.priority.PRIORITY_LOW);
+if (process.platform === "linux") setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL);
 
 const projector = new Projector(workerData as WorkerOptions, (message: FromWorker) => port.postMessage(message));
 projector.open();
