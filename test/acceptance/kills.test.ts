@@ -6,9 +6,9 @@ import { describe, expect, it } from "vitest";
 import type { RunView } from "sluice";
 import type { TestProcess } from "../support/process.ts";
 import { waitFor } from "../support/wait.ts";
-import { checkRecords, executionsOf, type Kill, startsOutOfOrder } from "./support/check-records.ts";
-import { type Cluster, numberOf, startCluster, tally, type WorkerStart } from "./support/cluster.ts";
-import { now } from "./support/records.ts";
+import { checkRecords, executionsOf, type Kill, peaks, spansOf, startsOutOfOrder } from "./support/check-records.ts";
+import { type Cluster, type EngineStart, numberOf, startCluster, tally, type WorkerStart } from "./support/cluster.ts";
+import { type HandlerRecord, now } from "./support/records.ts";
 
 const RUNS = 1_000;
 const KEYS = 50;
@@ -17,6 +17,9 @@ const MAX_RUNS = 2;
 const TOGETHER_MS = 250;
 /** New runs of keys whose slots are free: far less than any timeout that would free a leaked slot. */
 const AT_ONCE_MS = 2_000;
+
+/** Short leases, so that engines take over at once, and a snapshot after few facts, so that they recover from snapshots too. */
+const OFTEN = { lease: "500ms", snapshotEvery: 100 } as const;
 
 /** Publishes events one by one with many in flight, and remembers which were acknowledged. */
 class Publisher {
@@ -45,8 +48,9 @@ class Publisher {
 async function throughKills(
   kill: (cluster: Cluster, killWorker: (worker: TestProcess) => Promise<Kill>) => Promise<void>,
   worker: WorkerStart = {},
+  engine: EngineStart = {},
 ): Promise<{ readonly cluster: Cluster; readonly kills: readonly Kill[] }> {
-  const cluster = await startCluster({ workflows: ["load"], workers: 2, slots: 25, worker });
+  const cluster = await startCluster({ workflows: ["load"], workers: 2, slots: 25, worker, engine });
   const kills: Kill[] = [];
   const killWorker = async (process: TestProcess): Promise<Kill> => {
     const { pid } = process;
@@ -74,11 +78,8 @@ async function check(cluster: Cluster, acknowledged: readonly number[], kills: r
   expect(tally(runs)).toEqual({ SUCCEEDED: RUNS });
   expect(runs.map(numberOf)).toEqual(Array.from({ length: RUNS }, (_, n) => n));
 
-  // What handlers saw. An attempt that its worker was told to stop, or was cut off from, may still be ending.
-  const records = await waitFor(() => {
-    const seen = cluster.records("load");
-    return executionsOf(seen, kills).problems.length === 0 && seen;
-  }, { what: "every execution to have ended" });
+  // What handlers saw.
+  const records = await allEnded(cluster, "load", kills);
   expect(checkRecords(records, { events: acknowledged, steps: ["first", "second"], maxRuns: MAX_RUNS, kills })).toEqual([]);
 
   // What was recorded: one result per step, and it is that of an execution that came to its end.
@@ -117,6 +118,16 @@ async function check(cluster: Cluster, acknowledged: readonly number[], kills: r
   expect(Math.max(...started.map(({ at }) => at)) - before).toBeLessThan(AT_ONCE_MS);
   await cluster.ended("load", RUNS + fresh.length);
   for await (const group of cluster.client.groups.list({ limit: "load" })) expect(group).toMatchObject({ active: 0, waiting: 0 });
+}
+
+/** The records, once each execution has an end: what was told to stop may take a moment. */
+async function allEnded(cluster: Cluster, workflow: string, kills: readonly Kill[]): Promise<HandlerRecord[]> {
+  return await waitFor(() => {
+    const seen = cluster.records(workflow);
+    const { problems } = executionsOf(seen, kills);
+    if (problems.length > 0) throw new Error(problems.slice(0, 3).join("; "));
+    return seen;
+  }, { what: "every execution to have ended" });
 }
 
 function admittedOutOfOrder(runs: readonly RunView[]): string[] {
@@ -178,9 +189,82 @@ describe("1,000 runs over 50 keys", () => {
       async (cluster, killWorker) => {
         await Promise.all([cluster.server.kill(), cluster.engine.kill(), killWorker(cluster.workers[0] as TestProcess)]);
         await cluster.server.restart();
-        await Promise.all([cluster.startEngine(), cluster.startWorker(["load"], { slots: 25 })]);
+        await Promise.all([cluster.startEngine(OFTEN), cluster.startWorker(["load"], { slots: 25 })]);
       },
       { heartbeat: "250ms", deadline: "1s" },
+      OFTEN,
     );
+  });
+});
+
+describe("runs that wait for a worker to compute their keys and for several limits", () => {
+  it.each(["by-function", "tangled"])("survive one kill -9 of the engine after the other, and of a worker (%s)", async (workflow) => {
+    const cluster = await startCluster({ workflows: ["tangled"], workers: 2, slots: 10, engine: OFTEN, worker: { heartbeat: "250ms", deadline: "1s" } });
+    const acknowledged: number[] = [];
+    const kills: Kill[] = [];
+    let publishing = true;
+    const published = (async () => {
+      for (let n = 0; publishing; n += 5) {
+        await Promise.all(Array.from({ length: 5 }, (_, i) => cluster.client.publish(workflow, { key: `key-${(n + i) % 15}`, n: n + i, ms: 10 })));
+        for (let i = 0; i < 5; i++) acknowledged.push(n + i);
+        await waitFor(() => cluster.starts(workflow, "second").length > acknowledged.length - 100, { timeoutMs: 30_000, what: "the runs to keep up" });
+      }
+    })();
+    for (let life = 0; life < 3; life++) {
+      const before = cluster.starts(workflow, "second").length;
+      await waitFor(() => cluster.starts(workflow, "second").length > before + 60, { timeoutMs: 30_000, what: "60 more runs" });
+      const { pid } = cluster.workers[0] as TestProcess;
+      await Promise.all([cluster.engine.kill(), life === 1 ? cluster.workers[0]?.kill() : undefined]);
+      if (life === 1) kills.push({ pid, at: now() });
+      await cluster.startEngine(OFTEN);
+    }
+    publishing = false;
+    await published;
+    const count = acknowledged.length;
+    expect(tally(await cluster.ended(workflow, count, 40_000))).toEqual({ SUCCEEDED: count });
+    const records = await allEnded(cluster, workflow, kills);
+    expect(checkRecords(records, { events: acknowledged, steps: ["first", "second"], maxRuns: 2, kills })).toEqual([]);
+    const spans = spansOf(executionsOf(records, kills).executions);
+    if (workflow === "tangled") expect(peaks(spans.map((span) => ({ ...span, key: "all" }))).get("all")).toBeLessThanOrEqual(12);
+    expect(admittedOutOfOrder(await cluster.runs(workflow))).toEqual([]);
+    for await (const group of cluster.client.groups.list()) expect(group).toMatchObject({ active: 0, waiting: 0 });
+  });
+});
+
+describe("runs that replace each other (CANCEL_IN_PROGRESS)", () => {
+  it("survive kills of the engine, of a worker and of the nats-server: of each key the newest succeeds, and never do two run", async () => {
+    const cluster = await startCluster({ workflows: ["tangled"], workers: 2, slots: 20, engine: OFTEN, worker: { heartbeat: "250ms", deadline: "1s" } });
+    const keys = 20;
+    const rounds = 12;
+    const kills: Kill[] = [];
+    const kill: Record<number, () => Promise<unknown>> = {
+      3: async () => {
+        await cluster.engine.kill();
+        void cluster.startEngine(OFTEN);
+      },
+      6: async () => {
+        const { pid } = cluster.workers[0] as TestProcess;
+        await cluster.workers[0]?.kill();
+        kills.push({ pid, at: now() });
+      },
+      9: async () => {
+        await cluster.server.kill();
+        await cluster.server.restart();
+      },
+    };
+    for (let round = 0; round < rounds; round++) {
+      // All but the last would run for ever.
+      const ms = round === rounds - 1 ? 10 : 60_000;
+      await Promise.all(Array.from({ length: keys }, (_, key) => cluster.client.publish("replacing", { key: `key-${key}`, n: round * keys + key, ms })));
+      const newest = (): number => cluster.starts("replacing", "first").filter(({ n }) => Math.floor((n ?? 0) / keys) >= round - 1).length;
+      await waitFor(() => newest() > keys / 2, { timeoutMs: 20_000, what: `round ${round} to start` });
+      await kill[round]?.();
+    }
+    const runs = await cluster.ended("replacing", keys * rounds, 40_000);
+    expect(tally(runs.slice(0, -keys))).toEqual({ "CANCELLED CANCELLED_BY_CONCURRENCY_LIMIT": keys * (rounds - 1) });
+    expect(tally(runs.slice(-keys))).toEqual({ SUCCEEDED: keys });
+    const { executions } = executionsOf(await allEnded(cluster, "replacing", kills), kills);
+    expect([...peaks(spansOf(executions))].filter(([, most]) => most > 1)).toEqual([]);
+    for await (const group of cluster.client.groups.list()) expect(group).toMatchObject({ active: 0, waiting: 0 });
   });
 });

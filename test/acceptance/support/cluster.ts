@@ -11,7 +11,7 @@ import { pino } from "pino";
 import type { NatsServer, NatsServerOptions } from "../../../src/dev/nats-server.ts";
 import { onCleanup } from "../../support/cleanup.ts";
 import { startTestServer } from "../../support/nats.ts";
-import { startCli, type TestProcess } from "../../support/process.ts";
+import { startCli, startNode, type TestProcess } from "../../support/process.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait.ts";
 import { type HandlerRecord, readRecords, RECORDS_VARIABLE } from "./records.ts";
@@ -31,6 +31,8 @@ export interface EngineStart {
   readonly name?: string;
   /** Its own, apart from that of the cluster's other engines. */
   readonly dataDir?: string;
+  /** Facts between two snapshots. With it, the engine is a program that uses `sluice/engine`; without, the command line. */
+  readonly snapshotEvery?: number;
 }
 
 export interface ClusterStart {
@@ -43,6 +45,7 @@ export interface ClusterStart {
   readonly server?: Partial<NatsServerOptions>;
 }
 
+const ENGINE_NODE = fileURLToPath(new URL("engine-node.mjs", import.meta.url));
 const ENGINE_READY = "the engine is ready";
 const WORKER_READY = "takes work";
 const FINAL: readonly RunStatus[] = ["SUCCEEDED", "FAILED", "CANCELLED"];
@@ -80,7 +83,11 @@ export class Cluster {
   }
 
   /** Starts an engine and does not wait for it. */
-  launchEngine({ lease, name, dataDir = "engine" }: EngineStart = {}): TestProcess {
+  launchEngine({ lease, name, dataDir = "engine", snapshotEvery }: EngineStart = {}): TestProcess {
+    if (snapshotEvery !== undefined) {
+      const env = { SLUICE_TEST_DATA_DIR: join(this.folder, dataDir), SLUICE_TEST_LEASE: lease ?? "3s", SLUICE_TEST_SNAPSHOT_EVERY: String(snapshotEvery) };
+      return startNode([ENGINE_NODE], { cwd: this.folder, env: { ...this.#env, ...env } });
+    }
     const args = ["engine", "--data-dir", join(this.folder, dataDir)];
     if (lease !== undefined) args.push("--lease", lease);
     if (name !== undefined) args.push("--name", name);
