@@ -51,6 +51,8 @@ export interface TestGroupId {
   readonly key: string;
 }
 
+/** An engine that has just started waits so long for workers that it has only read of. */
+const UNKNOWN_DEADLINE_MS = 3_000;
 /** So many turns without time passing, and still something happens: it never ends. */
 const MAX_TURNS = 100_000;
 /** Turns of the event loop without news after which all is quiet: a promise chain may take one, real I/O may not be awaited. */
@@ -229,6 +231,8 @@ export class TestSluice {
     else this.#engine.crash();
     this.#engine = this.#createEngine();
     this.#engine.start();
+    // It knows of the workers that died before only by what they had.
+    this.workers.watch(Math.max(this.#settings.deadlineMs, UNKNOWN_DEADLINE_MS));
     await this.settle();
   }
 

@@ -100,14 +100,18 @@ export class TestWorkers {
     const worker = this.#get(id);
     if (worker.mode === "dead" || worker.mode === "stopped") return;
     worker.mode = "dead";
-    const { clock, dispatcher, settle, settings } = this.#host;
-    clock.setTimer(() => {
-      // All others have been heard of until now.
+    this.watch(this.#host.settings.deadlineMs);
+    await this.#host.settle();
+  }
+
+  /** After that time the engine looks for workers that are silent. Those that live have been heard of until then. */
+  watch(afterMs: number): void {
+    this.#host.clock.setTimer(() => {
+      const dispatcher = this.#host.dispatcher();
       for (const other of this.all.values())
-        if (other.mode === "running" || other.mode === "draining") dispatcher().report(other.status());
-      dispatcher().expire();
-    }, settings.deadlineMs + 1);
-    await settle();
+        if (other.mode === "running" || other.mode === "draining") dispatcher.report(other.status());
+      dispatcher.expire();
+    }, afterMs + 1);
   }
 
   list(): TestWorkerView[] {

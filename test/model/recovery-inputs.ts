@@ -57,6 +57,7 @@ export class Program {
   #seq = 0;
   #inbox = 0;
   readonly #results: StepResult[] = [];
+  readonly #created = new Map<string, Creation>();
   readonly #names: readonly string[];
 
   /** `names`: the workflows that are used. Few of them meet more often. */
@@ -70,11 +71,23 @@ export class Program {
     const { core } = side;
     switch (kind) {
       case "create": {
-        const creation = this.#creation(a, b, c);
+        // Now and then a run is created that is there.
+        const there =
+          c % 9 === 0
+            ? pick(
+                [...this.#created.values()].filter(({ run }) => core.runs.has(run)),
+                a,
+              )
+            : undefined;
+        const creation = there ?? this.#creation(a, b, c);
+        if (creation !== undefined) this.#created.set(creation.run, creation);
         return (
           creation && {
             label: `create ${creation.run} of ${creation.workflow.name} ${creation.input?.slice(0, 30)} priority ${creation.priority ?? 0} at ${creation.notBefore ?? "once"}`,
-            apply: (to) => to.create(creation),
+            apply: (to) => {
+              to.create(creation);
+              if (there !== undefined && to.dirty) throw new Error(`${creation.run} was created twice`);
+            },
           }
         );
       }
@@ -82,10 +95,15 @@ export class Program {
         const creation = this.#creation(a, b, c);
         if (creation === undefined) return undefined;
         // Now and then the source repeats itself.
-        const position = c % 5 === 0 && this.#seq > 0 ? ([this.#seq, 0] as const) : ([++this.#seq, a % 2] as const);
+        const repeated = c % 5 === 0 && this.#seq > 0;
+        const position = repeated ? ([this.#seq, 0] as const) : ([++this.#seq, a % 2] as const);
         return {
           label: `event ${position.join(".")}: ${creation.run} of ${creation.workflow.name}`,
-          apply: (to) => void to.accept("events", position, { ...creation, event: { name: "e", seq: position[0] } }),
+          apply: (to) => {
+            const accepted = to.accept("events", position, { ...creation, event: { name: "e", seq: position[0] } });
+            if (accepted === repeated)
+              throw new Error(`event ${position.join(".")} was ${repeated ? "taken twice" : "not taken"}`);
+          },
         };
       }
       case "assign": {
