@@ -99,7 +99,7 @@ async function runNode(name, args, limitMs) {
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"], detached: group });
   const end = (signal) => {
     try {
-      if (group) process.kill(-child.pid, signal);
+      if (group && child.pid !== undefined) process.kill(-child.pid, signal);
       else child.kill(signal);
     } catch {
       // It has ended.

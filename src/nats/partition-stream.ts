@@ -122,8 +122,8 @@ export class PartitionStream {
     return { outcome: "stopped" };
   }
 
-  /** Reads the journal after a sequence up to its end as it is now, in order. */
-  async readJournal(afterSeq: number, onMessage: (message: ReadMessage) => void): Promise<void> {
+  /** Reads the journal after a sequence up to its end as it is now, in order. A promise holds the next message back. */
+  async readJournal(afterSeq: number, onMessage: (message: ReadMessage) => void | Promise<void>): Promise<void> {
     await this.#readTo(this.#names.journal(this.#partition), afterSeq + 1, this.#lastJournalSeq, onMessage);
   }
 
@@ -223,7 +223,7 @@ export class PartitionStream {
     });
   }
 
-  async #readTo(subject: string, from: number, to: number, onMessage: (message: ReadMessage) => void): Promise<void> {
+  async #readTo(subject: string, from: number, to: number, onMessage: (message: ReadMessage) => void | Promise<void>): Promise<void> {
     if (to < from) return;
     let done: () => void = () => undefined;
     const finished = new Promise<void>((resolve) => (done = resolve));
@@ -232,8 +232,10 @@ export class PartitionStream {
       subject,
       fromSeq: from,
       onMessage: (message) => {
-        if (message.seq <= to) onMessage(message);
-        if (message.seq >= to) done();
+        const waits = message.seq <= to ? onMessage(message) : undefined;
+        const after = message.seq >= to ? done : undefined;
+        if (waits instanceof Promise) return waits.then(after);
+        after?.();
         return undefined;
       },
       logger: this.#logger,
