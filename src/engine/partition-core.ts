@@ -1060,6 +1060,13 @@ export class PartitionCore {
     return last;
   }
 
+  /** The first event whose payload a live run still reads from the stream. */
+  oldestEventRef(): number {
+    let first = Number.MAX_SAFE_INTEGER;
+    for (const { event, input } of this.runs.values()) if (event !== undefined && event.seq < first && (input === undefined || input.length > INLINE_INPUT_CHARS)) first = event.seq;
+    return first;
+  }
+
   /** After the last replayed fact: takes up again what waits for workers, keys and other partitions. */
   resume(): void {
     for (const run of this.runs.values()) {
