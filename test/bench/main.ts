@@ -166,7 +166,7 @@ async function backlog(waiting: number, keys: number): Promise<void> {
     // The workflows are registered, and nobody serves them: runs pile up.
     const registrar = await start("worker-process.ts", server.url, "1");
     await registrar.stop();
-    const empty = await engine.usage();
+    const empty = await engine.usage("memory");
     const publisher = await start("publisher-process.ts", server.url);
     const client = await connect({ servers: server.url });
     const nats = await connectNats({ servers: server.url });
@@ -181,7 +181,7 @@ async function backlog(waiting: number, keys: number): Promise<void> {
       } else if ((await client.groups.get({ limit: workflow, key: "k0" })).waiting >= waiting) break;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    const full = await engine.usage();
+    const full = await engine.usage("memory");
     record(`memory per ${keys === 1 ? "waiting run" : "group with one active run"}, ${label}`, "bytes", [(full.heapUsed + full.external - empty.heapUsed - empty.external) / count]);
     if (waiting >= 100_000 * SCALE) {
       const seconds = flags.quick === true ? 3 : 10;
