@@ -106,7 +106,8 @@ export class Dispatcher {
     if (worker !== undefined && (this.#queue.size === 0 || !this.#dirty)) {
       // Nothing that waits could have this slot: all of it was tried when a slot was freed last.
       worker.reserved++;
-      this.#queue = this.#queue.charge(step.flow);
+      // Whoever takes a worker's last slot begins the competition for the next one, and has had its turn. Before that there is none.
+      if (this.#queue.size > 0 || freeSlots(worker) === 0) this.#queue = this.#queue.charge(step.flow);
       return worker.id;
     }
     if (this.#byHandler.has(handler)) {

@@ -185,7 +185,7 @@ export function payloadJson(run: Run, names: Pick<Names, "eventsStream">): strin
   if (run.input !== undefined && (run.input.length <= CARRIED_INPUT_CHARS || ref === undefined)) json += `,"input":${run.input}`;
   else if (ref !== undefined) json += `,"inputRef":${JSON.stringify(ref)}`;
   if (run.rest?.metadata !== undefined) json += `,"metadata":${JSON.stringify(run.rest.metadata)}`;
-  if (run.event !== undefined) json += `,"event":${JSON.stringify(run.event)}`;
+  if (run.event !== undefined) json += `,"event":{"name":${JSON.stringify(run.event.name)},"seq":${run.event.seq}}`;
   if (run.rest?.traceparent !== undefined) json += `,"traceparent":${JSON.stringify(run.rest.traceparent)}`;
   return json;
 }
@@ -199,17 +199,9 @@ export function assignmentJson(partition: Partition, run: Run, attempt: Attempt,
     const steps = (run.live?.snapshot.context as { readonly steps?: Readonly<Record<string, { readonly output?: unknown } | undefined>> } | undefined)?.steps;
     for (const step of ancestors) outputs[step] = steps?.[step]?.output ?? null;
   }
-  const keys = run.groups.map(({ limit, key }) => ({ limit, key }));
-  const head = {
-    attemptId: attempt.id,
-    partition: partition.number,
-    run: run.run,
-    workflow: spec.name,
-    version: spec.version,
-    step: attempt.step,
-    attempt: attempt.number,
-    outputs,
-    keys,
-  };
-  return `${JSON.stringify(head).slice(0, -1)}${payloadJson(run, names)}}`;
+  // Ids and the names of limits, workflows and steps need no escaping: their characters are those of subject tokens.
+  const keys = run.groups.map(({ limit, key }) => `{"limit":"${limit}","key":${JSON.stringify(key)}}`);
+  return `{"attemptId":"${attempt.id}","partition":${partition.number},"run":"${run.run}","workflow":"${spec.name}","version":${JSON.stringify(spec.version)},"step":"${attempt.step}","attempt":${attempt.number},"outputs":${
+    ancestors.length === 0 ? "{}" : JSON.stringify(outputs)
+  },"keys":[${keys.join(",")}]${payloadJson(run, names)}}`;
 }

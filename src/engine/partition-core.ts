@@ -8,6 +8,8 @@ import type { GroupEvent } from "../../machines/group/contract.ts";
 import * as contexts from "../../machines/group/context.ts";
 import type { Turns } from "../../machines/fair-queue.ts";
 import { hasRoom, wouldRefuse } from "../../machines/group/index.ts";
+import { outputsOf } from "../../machines/run/compile.ts";
+import type { RunContext } from "../../machines/run/context.ts";
 import { describeRun, type RunDescription } from "../../machines/run/describe.ts";
 import { toErrorData } from "../errors.ts";
 import type { ErrorData, StepResult } from "../protocol/work.ts";
@@ -891,22 +893,17 @@ export class PartitionCore {
   #change(run: Run, change: RunChange, status: RunStatus, step?: string, stepStatus?: StepStatus, error?: ErrorData, reason?: string): void {
     if (this.#replaying) return;
     let outputs: Readonly<Record<string, unknown>> | undefined;
-    if (change === "succeeded" && run.live !== undefined) outputs = this.describe(run)?.outputs;
+    if (change === "succeeded" && run.live !== undefined) outputs = outputsOf(run.live.snapshot.context as RunContext);
     const attempt = step === undefined ? undefined : run.live?.attempts.get(step)?.number;
     if (this.#nowIso.ms !== this.#now) this.#nowIso = { ms: this.#now, text: new Date(this.#now).toISOString() };
-    const message: RunChangeMessage = {
-      id: run.run,
-      workflow: run.workflow.name,
-      change,
-      at: this.#nowIso.text,
-      status,
-      ...(reason !== undefined && { reason }),
-      ...(step !== undefined && { step }),
-      ...(stepStatus !== undefined && { stepStatus }),
-      ...(attempt !== undefined && { attempt }),
-      ...(outputs !== undefined && { outputs }),
-      ...(error !== undefined && { error }),
-    };
+    // Several for every run: spreading each field that may be absent would cost more than all else here.
+    const message: { -readonly [K in keyof RunChangeMessage]: RunChangeMessage[K] } = { id: run.run, workflow: run.workflow.name, change, at: this.#nowIso.text, status };
+    if (reason !== undefined) message.reason = reason;
+    if (step !== undefined) message.step = step;
+    if (stepStatus !== undefined) message.stepStatus = stepStatus;
+    if (attempt !== undefined) message.attempt = attempt;
+    if (outputs !== undefined) message.outputs = outputs;
+    if (error !== undefined) message.error = error;
     this.#effects.push({ type: "change", run, message });
   }
 
@@ -1242,15 +1239,16 @@ function keysOf({ workflow, input, metadata, event, keys }: Creation): ReturnTyp
   return keys?.length === workflow.spec.limits.length ? { ok: true, keys } : computeKeys(workflow, input, metadata, event);
 }
 
-/** The keys of a run by index of the limit; "" where a worker has to compute it. */
+/** The keys of a run by index of the limit; "" where a worker has to compute it. `payload`: the input, where it was parsed already. */
 export function computeKeys(
   workflow: CompiledWorkflow,
   input: string | undefined,
   metadata: Readonly<Record<string, unknown>> | undefined,
   event: { readonly name: string; readonly seq: number } | undefined,
+  payload?: unknown,
 ): { readonly ok: true; readonly keys: readonly string[] } | { readonly ok: false; readonly error: ErrorData } {
   const keys: string[] = [];
-  const variables = { input: input === undefined ? {} : (JSON.parse(input) as unknown), metadata: metadata ?? {}, event: event ?? {} };
+  const variables = { input: payload ?? (input === undefined ? {} : (JSON.parse(input) as unknown)), metadata: metadata ?? {}, event: event ?? {} };
   for (const [index, expression] of workflow.keys.entries()) {
     const limit = workflow.spec.limits[index]?.name ?? "";
     if (expression === undefined) {

@@ -137,15 +137,16 @@ export class Router {
     const { seq, timeMs } = message;
     const text = Buffer.from(message.data).toString();
     let headers: EventHeaders;
+    let payload: unknown;
     try {
       if (!isEventName(name)) throw new TypeError(`expected an event name of tokens joined by ".", got ${JSON.stringify(name)}`);
-      if (text.length < 100_000 || workflows.startedBy(name, seq).length > 0) JSON.parse(text);
+      payload = JSON.parse(text);
       headers = readHeaders((header) => message.header(header));
     } catch (error) {
       return this.#reject(message, name, error instanceof SyntaxError ? `expected JSON in UTF-8: ${error.message}` : (error as Error).message);
     }
     let waits: Promise<void> | undefined;
-    for (const { partition, position, creation } of routeEvent({ workflows, placement, newRunId, eventsStream: names.eventsStream }, { name, seq, timeMs, text, ...headers })) {
+    for (const { partition, position, creation } of routeEvent({ workflows, placement, newRunId, eventsStream: names.eventsStream }, { name, seq, timeMs, text, payload, ...headers })) {
       const target = partitions[partition];
       if (target === undefined) continue;
       this.#handed[partition] = position;

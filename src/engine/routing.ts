@@ -19,8 +19,10 @@ export interface RoutedEvent extends EventHeaders {
   readonly seq: number;
   /** When it was stored, in ms since the epoch. */
   readonly timeMs: number;
-  /** Its payload, which is JSON. */
+  /** Its payload, which is JSON … */
   readonly text: string;
+  /** … and what it says, where it was parsed already. */
+  readonly payload?: unknown;
 }
 
 export interface Route {
@@ -39,21 +41,16 @@ export interface Routing {
 
 /** The runs that an event starts, in the order of their places. */
 export function routeEvent({ workflows, placement, newRunId, eventsStream }: Routing, event: RoutedEvent): Route[] {
-  const { name, seq, timeMs, text, metadata, priority, traceparent } = event;
+  const { name, seq, timeMs, text, payload, metadata, priority, traceparent } = event;
   return workflows.startedBy(name, seq).map((workflow, place) => {
-    const creation: Creation = {
-      run: newRunId(timeMs),
-      workflow,
-      createdAt: Math.floor(timeMs),
-      input: text,
-      event: { name, seq },
-      ...(text.length > INLINE_INPUT_CHARS && { ref: { stream: eventsStream, seq } }),
-      ...(metadata !== undefined && { metadata }),
-      ...(priority !== undefined && { priority }),
-      ...(traceparent !== undefined && { traceparent }),
-    };
-    const { partition, keys } = placeOf(placement, workflow, creation);
-    return { partition, position: [seq, place], creation: keys === undefined ? creation : { ...creation, keys } };
+    const creation: { -readonly [K in keyof Creation]: Creation[K] } = { run: newRunId(timeMs), workflow, createdAt: Math.floor(timeMs), input: text, event: { name, seq } };
+    if (text.length > INLINE_INPUT_CHARS) creation.ref = { stream: eventsStream, seq };
+    if (metadata !== undefined) creation.metadata = metadata;
+    if (priority !== undefined) creation.priority = priority;
+    if (traceparent !== undefined) creation.traceparent = traceparent;
+    const { partition, keys } = placeOf(placement, workflow, creation, payload);
+    if (keys !== undefined) creation.keys = keys;
+    return { partition, position: [seq, place], creation };
   });
 }
 
@@ -64,7 +61,7 @@ export function routeCall(
   call: Omit<CreateCommand, "type" | "workflow" | "version" | "keys">,
 ): { readonly partition: number; readonly command: CreateCommand } {
   const { run, metadata, notBefore, input } = call;
-  const { partition, keys } = placeOf(placement, workflow, { run, metadata, input: JSON.stringify(input ?? null) });
+  const { partition, keys } = placeOf(placement, workflow, { run, metadata, input: JSON.stringify(input ?? null) }, input);
   return {
     // Schedules are kept at home, where they are found.
     partition: notBefore === undefined ? partition : placement.homeOf(workflow.name),
@@ -93,12 +90,12 @@ export function toCreation(command: CreateCommand, workflow: CompiledWorkflow, r
 
 type Placed = Pick<Creation, "run" | "event"> & { readonly input?: string | undefined; readonly metadata?: Creation["metadata"] | undefined };
 
-function placeOf(placement: Placement, workflow: CompiledWorkflow, { run, input, metadata, event }: Placed): { readonly partition: number; readonly keys: readonly string[] | undefined } {
+function placeOf(placement: Placement, workflow: CompiledWorkflow, { run, input, metadata, event }: Placed, payload?: unknown): { readonly partition: number; readonly keys: readonly string[] | undefined } {
   const { spec } = workflow;
   if (spec.limits.length === 0) return { partition: placement.partitionOf(spec, run, []), keys: undefined };
   // A worker computes them for the partition at home.
   if (workflow.hasFunctionKeys) return { partition: placement.homeOf(spec.name), keys: undefined };
-  const computed = computeKeys(workflow, input, metadata, event);
+  const computed = computeKeys(workflow, input, metadata, event, payload);
   // A key that cannot be computed fails the run, visibly, at its home.
   if (!computed.ok) return { partition: placement.homeOf(spec.name), keys: undefined };
   return { partition: placement.partitionOf(spec, run, computed.keys), keys: computed.keys };
