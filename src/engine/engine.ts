@@ -95,6 +95,7 @@ class EngineNode implements Engine {
   readonly #abort = new AbortController();
   #resolveClosed: (reason: string | undefined) => void = () => undefined;
   #stopping: Promise<void> | undefined = undefined;
+  #starting: Promise<void> | undefined = undefined;
   #started: Promise<void> | undefined = undefined;
 
   #connection: Connection | undefined = undefined;
@@ -128,7 +129,8 @@ class EngineNode implements Engine {
   }
 
   start(): Promise<void> {
-    this.#started ??= this.#start().catch(async (error: unknown) => {
+    this.#starting ??= this.#start();
+    this.#started ??= this.#starting.catch(async (error: unknown) => {
       if (this.#stopping === undefined) await this.stop();
       throw error;
     });
@@ -145,11 +147,13 @@ class EngineNode implements Engine {
     const logger = this.#logger;
     const connection = await connectNats({ ...options, name: `sluice engine ${this.name}`, logger, signal: this.#abort.signal });
     this.#connection = connection;
+    this.#throwIfStopped();
     const bucket = await this.#untilStopped(() => Bucket.open(connection, this.#names.bucket, replicas));
     this.#bucket = bucket;
     const node = `${this.name} ${process.pid} ${this.#newUlid()}`;
     this.#lease = new Lease({ bucket, key: LEASE_KEY, node, ttlMs: leaseMs, logger, onLost: () => this.#lost("another engine node took the lease") });
-    if (!(await this.#lease.acquire())) throw new RequestError("the engine was stopped while it waited for its lease", { operation: "start", status: 503 });
+    this.#throwIfStopped();
+    if (!(await this.#lease.acquire())) this.#throwIfStopped();
 
     const { id, partitions } = await this.#clusterSettings(bucket);
     await ensureStreams(connection, this.#names, partitions, { replicas, duplicateWindowMs: DUPLICATE_WINDOW_MS, rejectedMaxAgeMs: REJECTED_MAX_AGE_MS });
@@ -188,7 +192,7 @@ class EngineNode implements Engine {
 
     const began = performance.now();
     const journalSeqs = await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#recover(partition)));
-    if (this.#stopping !== undefined) throw new RequestError("the engine was stopped while it recovered", { operation: "start", status: 503 });
+    this.#throwIfStopped();
     const runs = this.#partitions.reduce((sum, partition) => sum + partition.core.runs.size, 0);
     logger.info({ partitions, runs, tookMs: Math.round(performance.now() - began) }, "recovered");
     for (const [index, partition] of this.#partitions.entries()) partition.start(journalSeqs[index] ?? 0);
@@ -210,6 +214,7 @@ class EngineNode implements Engine {
       logger,
     });
     await this.#router.start();
+    this.#throwIfStopped();
     const router = this.#router;
     this.#retention = new Retention({ connection, names: this.#names, partitions: this.#partitions, retentionMs: this.#settings.retentionMs, routedSeq: () => router.durableSeq, logger });
     this.#retention.start();
@@ -237,6 +242,8 @@ class EngineNode implements Engine {
     clearInterval(this.#ticker);
     // Until the partitions have come to rest nobody else shall own them; one that only waits for the lease stops waiting.
     if (this.#lease?.held !== true) await this.#lease?.release();
+    // What is half started is ended by the start itself, at its next look; what was started is ended here.
+    await Promise.race([this.#starting?.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT_MS).unref())]);
     const giveUp = setTimeout(() => this.#streams.forEach((stream) => stream.stop()), STOP_TIMEOUT_MS);
     await this.#service?.stop();
     await this.#retention?.stop();
@@ -262,6 +269,10 @@ class EngineNode implements Engine {
     for (const partition of this.#partitions) partition.abandon();
     this.#resolveClosed(reason);
     void this.stop();
+  }
+
+  #throwIfStopped(): void {
+    if (this.#abort.signal.aborted) throw new RequestError("the engine was stopped while it started", { operation: "start", status: 503 });
   }
 
   async #untilStopped<T>(attempt: () => Promise<T>): Promise<T> {

@@ -51,6 +51,7 @@ export class Lease {
   /** Waits until the lease is free and takes it. False when stopped before. */
   async acquire(): Promise<boolean> {
     const { bucket, key, node, ttlMs, logger } = this.#options;
+    if (this.#mode === "stopped") return false;
     this.#mode = "waiting";
     let seen = -1;
     let seenAt = 0;

@@ -1,0 +1,94 @@
+/** The stream of a partition on a real server: the fence, appends whose acknowledgement is lost, snapshots, purging. */
+import { pino } from "pino";
+import { describe, expect, it } from "vitest";
+import { connectNats, type Connection } from "../../src/nats/connection.ts";
+import { PartitionStream } from "../../src/nats/partition-stream.ts";
+import { ensureStreams } from "../../src/nats/streams.ts";
+import { createNames } from "../../src/nats/subjects.ts";
+import { onCleanup } from "../support/cleanup.ts";
+import { startTestServer } from "../support/nats.ts";
+
+const logger = pino({ level: "silent" });
+const names = createNames();
+
+async function connectTo(url: string): Promise<Connection> {
+  const connection = await connectNats({ servers: url, name: "test", logger });
+  onCleanup(() => connection.close());
+  return connection;
+}
+
+async function openTwo(): Promise<{ first: PartitionStream; second: PartitionStream; connection: Connection }> {
+  const server = await startTestServer();
+  const connection = await connectTo(server.url);
+  await ensureStreams(connection, names, 1, { replicas: 1, duplicateWindowMs: 1_000, rejectedMaxAgeMs: 60_000 });
+  const open = (): PartitionStream => new PartitionStream({ connection, names, partition: 0, logger });
+  return { first: open(), second: open(), connection };
+}
+
+async function journalOf(stream: PartitionStream): Promise<string[]> {
+  const texts: string[] = [];
+  await stream.readJournal(0, (message) => void texts.push(Buffer.from(message.data).toString()));
+  return texts;
+}
+
+describe("the journal of a partition", () => {
+  it("refuses the owner before as soon as another has written", async () => {
+    const { first, second } = await openTwo();
+    await first.open();
+    expect((await first.append("a")).outcome).toBe("committed");
+    await second.open();
+    expect((await second.append("b")).outcome).toBe("committed");
+    expect(await first.append("c")).toEqual({ outcome: "fenced" });
+    expect(await journalOf(second)).toEqual(["a", "b"]);
+  });
+
+  it("takes an append for its own when the same text is there although its acknowledgement was lost", async () => {
+    const { first, second } = await openTwo();
+    await first.open();
+    await second.open();
+    // What `first` would have stored, had its acknowledgement come: to `second`, with the same text, it looks like its own.
+    expect((await first.append("same")).outcome).toBe("committed");
+    expect((await second.append("same")).outcome).toBe("committed");
+    expect(await journalOf(first)).toEqual(["same"]);
+  });
+
+  it("keeps the fence when all before a snapshot is purged", async () => {
+    const { first, second } = await openTwo();
+    await first.open();
+    for (const text of ["a", "b", "c"]) await first.append(text);
+    await first.writeSnapshot(["{}"], first.lastJournalSeq, 0);
+    await first.purge(first.lastJournalSeq, 0);
+    await second.open();
+    expect(second.lastJournalSeq).toBe(first.lastJournalSeq);
+    expect((await second.append("d")).outcome).toBe("committed");
+    expect(await first.append("e")).toEqual({ outcome: "fenced" });
+  });
+});
+
+describe("the snapshots of a partition", () => {
+  it("come back line by line, also with lines longer than a message may be", async () => {
+    const { first, second, connection } = await openTwo();
+    await first.open();
+    await first.append("a");
+    const lines = ["head", "ü".repeat(connection.maxPayload), "short", "x".repeat(100_000), "end"];
+    expect(await first.writeSnapshot(lines, first.lastJournalSeq, 7)).toBe(true);
+    const manifest = await second.open();
+    expect(manifest).toMatchObject({ journalSeq: first.lastJournalSeq, inboxSeq: 7, runs: 4 });
+    const found: string[] = [];
+    if (manifest !== undefined) await second.readSnapshot(manifest, (line) => void found.push(line));
+    expect(found).toEqual(lines);
+  });
+
+  it("are not replaced by an owner before", async () => {
+    const { first, second } = await openTwo();
+    await first.open();
+    await first.append("a");
+    await second.open();
+    expect(await second.writeSnapshot(["newer"], 1, 0)).toBe(true);
+    expect(await first.writeSnapshot(["older"], 1, 0)).toBe(false);
+    const manifest = await first.open();
+    const found: string[] = [];
+    if (manifest !== undefined) await first.readSnapshot(manifest, (line) => void found.push(line));
+    expect(found).toEqual(["newer"]);
+  });
+});
