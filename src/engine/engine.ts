@@ -320,7 +320,9 @@ class EngineNode implements Engine {
       snapshot: async (lines, journalSeq, inboxSeq) => {
         if (!(await stream.writeSnapshot(lines, journalSeq, inboxSeq))) return;
         const recorded = (await this.#history?.position(number)) ?? journalSeq;
-        await stream.purge(Math.min(journalSeq, recorded), core.oldestInboxRef(stream.stream, inboxSeq));
+        // A run may have moved on and still read its input here.
+        const needed = this.#partitions.map((other) => other.core.oldestInboxRef(stream.stream, inboxSeq));
+        await stream.purge(Math.min(journalSeq, recorded), Math.min(...needed));
       },
     };
     const partition = new Partition({
