@@ -201,13 +201,25 @@ describe("runs that wait for a worker to compute their keys and for several limi
   it.each(["by-function", "tangled"])("survive one kill -9 of the engine after the other, and of a worker (%s)", async (workflow) => {
     const cluster = await startCluster({ workflows: ["tangled"], workers: 2, slots: 10, engine: OFTEN, worker: { heartbeat: "250ms", deadline: "1s" } });
     const acknowledged: number[] = [];
+    const unsure: number[] = [];
     const kills: Kill[] = [];
+    // Each third input is too large to be carried along; each sixth run is started by a call, whose answer the kill may swallow.
+    const inputOf = (n: number) => ({ key: `key-${n % 15}`, n, ms: 10, ...(n % 3 === 0 && { text: "x".repeat(1_000 + n), characters: 1_000 + n }) });
+    const caller = await cluster.connect({ timeout: "3s" });
+    const start = async (n: number): Promise<void> => {
+      try {
+        await (n % 6 === 0 ? caller.run(workflow, inputOf(n)) : cluster.client.publish(workflow, inputOf(n)));
+        acknowledged.push(n);
+      } catch (error) {
+        if (n % 6 !== 0) throw error;
+        unsure.push(n);
+      }
+    };
     let publishing = true;
     const published = (async () => {
       for (let n = 0; publishing; n += 5) {
-        await Promise.all(Array.from({ length: 5 }, (_, i) => cluster.client.publish(workflow, { key: `key-${(n + i) % 15}`, n: n + i, ms: 10 })));
-        for (let i = 0; i < 5; i++) acknowledged.push(n + i);
-        await waitFor(() => cluster.starts(workflow, "second").length > acknowledged.length - 100, { timeoutMs: 30_000, what: "the runs to keep up" });
+        await Promise.all(Array.from({ length: 5 }, (_, i) => start(n + i)));
+        await waitFor(() => cluster.starts(workflow, "second").length > n - 100, { timeoutMs: 30_000, what: "the runs to keep up" });
       }
     })();
     for (let life = 0; life < 3; life++) {
@@ -220,13 +232,13 @@ describe("runs that wait for a worker to compute their keys and for several limi
     }
     publishing = false;
     await published;
-    const count = acknowledged.length;
-    expect(tally(await cluster.ended(workflow, count, 40_000))).toEqual({ SUCCEEDED: count });
+    const runs = await cluster.ended(workflow, acknowledged.length, 40_000);
+    expect(runs.filter(({ status }) => status !== "SUCCEEDED")).toEqual([]);
     const records = await allEnded(cluster, workflow, kills);
-    expect(checkRecords(records, { events: acknowledged, steps: ["first", "second"], maxRuns: 2, kills })).toEqual([]);
+    expect(checkRecords(records, { events: acknowledged, unsure, steps: ["first", "second"], maxRuns: 2, kills })).toEqual([]);
     const spans = spansOf(executionsOf(records, kills).executions);
     if (workflow === "tangled") expect(peaks(spans.map((span) => ({ ...span, key: "all" }))).get("all")).toBeLessThanOrEqual(12);
-    expect(admittedOutOfOrder(await cluster.runs(workflow))).toEqual([]);
+    expect(admittedOutOfOrder(runs.filter(({ event }) => event !== undefined))).toEqual([]);
     for await (const group of cluster.client.groups.list()) expect(group).toMatchObject({ active: 0, waiting: 0 });
   });
 });

@@ -163,7 +163,9 @@ export class Cluster {
       },
       { timeoutMs, intervalMs: 25, what: `${count} runs of ${workflow} to end` },
     ).catch((error: Error) => {
-      throw new Error(`${error.message}; there are ${last.length}: ${JSON.stringify(tally(last))}`, { cause: error });
+      const listed = new Set(last.map(({ id }) => id));
+      const unlisted = [...new Set(this.starts(workflow).map(({ run }) => run))].filter((run) => !listed.has(run));
+      throw new Error(`${error.message}; there are ${last.length}: ${JSON.stringify(tally(last))}; handlers also saw ${JSON.stringify(unlisted)}`, { cause: error });
     });
     return last.sort((a, b) => numberOf(a) - numberOf(b));
   }

@@ -7,10 +7,14 @@ interface Input {
   readonly key: string;
   readonly n: number;
   readonly ms: number;
+  /** So long that the input is read from its stream again; how many characters there must be. */
+  readonly text?: string;
+  readonly characters?: number;
 }
 
 const step = recorded(async (ctx) => {
-  const { n, ms } = ctx.input as Input;
+  const { n, ms, text = "", characters = 0 } = ctx.input as Input;
+  if (text.length !== characters) throw new Error(`expected a text of ${characters} characters, got ${text.length}`);
   await sleep(ms, undefined, { signal: ctx.signal });
   return { n, attemptId: ctx.attemptId };
 });
