@@ -121,14 +121,20 @@ export function createPlans<Work>(machine: any, { guardOf, idsOfInvokes, prepare
     remembered = 0;
   }
 
-  function intern(nodes: readonly any[]): Configuration<Work> {
+  function create(nodes: readonly any[]): Configuration<Work> {
+    const { value, tags } = createMachineSnapshot(machine, nodes);
+    const eventless = eventlessOf(nodes).map((transitions) => transitions.map(candidate));
+    return { nodes, value, tags, eventless, lookups: new Map(), plans: new Map() };
+  }
+
+  function intern(nodes: readonly any[], always = true): Configuration<Work> {
     const key = nodes.map((node) => node.order).join();
     let configuration = configurations.get(key);
     if (configuration === undefined) {
       remember(nodes.length);
-      const { value, tags } = createMachineSnapshot(machine, nodes);
-      const eventless = eventlessOf(nodes).map((transitions) => transitions.map(candidate));
-      configuration = { nodes, value, tags, eventless, lookups: new Map(), plans: new Map() };
+      configuration = create(nodes);
+      // Unmarked, so that whoever comes from there is asked whether it has come before.
+      if (!always && nodes.length > MAX_SMALL) return configuration;
       configurations.set(key, configuration);
     }
     (nodes as any)[known] = configuration;
@@ -164,7 +170,7 @@ export function createPlans<Work>(machine: any, { guardOf, idsOfInvokes, prepare
   function makePlan(from: Configuration<Work>, transitions: readonly any[], isInitial: boolean): Plan<Work> {
     const { parts, nodes } = microstep(transitions, from.nodes, idsOfInvokes, isInitial);
     remember(parts.length);
-    return { work: prepare(parts), next: nodes === from.nodes ? from : intern(nodes) };
+    return { work: prepare(parts), next: nodes === from.nodes ? from : intern(nodes, false) };
   }
 
   return {
