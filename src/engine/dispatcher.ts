@@ -7,7 +7,7 @@
 import type { Logger } from "pino";
 import { createFairQueue, type FairQueue } from "../../machines/fair-queue.ts";
 import type { WorkerStatus } from "../protocol/work.ts";
-import type { SlotSource } from "./partition-core.ts";
+import type { SlotSource } from "./core/slot-source.ts";
 import type { Attempt, ReadyStep, Run } from "./run.ts";
 
 /** What the dispatcher asks of its node. */

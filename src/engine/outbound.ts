@@ -6,10 +6,10 @@ import type { Logger } from "pino";
 import type { Connection } from "../nats/connection.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { WorkAnswer } from "../protocol/work.ts";
+import type { Effect } from "./core/batch-builder.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Keyer } from "./keyer.ts";
 import type { EffectHandler, Partition } from "./partition.ts";
-import type { Effect } from "./partition-core.ts";
 import type { Attempt, Run } from "./run.ts";
 
 export interface OutboundOptions {

@@ -7,9 +7,10 @@ import type { Logger } from "pino";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { KeyAnswer, StepResult } from "../protocol/work.ts";
+import type { Effect, PendingBatch } from "./core/batch-builder.ts";
 import { type Batch, encodeBatch, type Position, type SnapshotLine } from "./facts.ts";
 import type { LimitRules } from "./group.ts";
-import type { Effect, PartitionCore, PendingBatch } from "./partition-core.ts";
+import type { PartitionCore } from "./partition-core.ts";
 import type { Creation, ReadyStep } from "./run.ts";
 import type { CompiledWorkflow } from "./workflows.ts";
 

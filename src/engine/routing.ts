@@ -3,8 +3,8 @@
  * streams and no connection, so that the router, the API and the test kit decide alike.
  */
 import type { CreateCommand } from "../protocol/commands.ts";
+import { computeKeys } from "./core/keys.ts";
 import type { Position } from "./facts.ts";
-import { computeKeys } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
 import { type Creation, INLINE_INPUT_CHARS } from "./run.ts";
 import type { CompiledWorkflow, Workflows } from "./workflows.ts";

@@ -129,6 +129,16 @@ export class Run implements Entry {
   get keys(): readonly string[] {
     return this.groups.map((group) => group.key);
   }
+
+  /** The input is large, and can be read again from where it came. */
+  get inputIsElsewhere(): boolean {
+    return this.input !== undefined && this.input.length > INLINE_INPUT_CHARS && (this.ref !== undefined || this.event !== undefined);
+  }
+
+  /** Large inputs are read again when they are needed. */
+  dropLargeInput(): void {
+    if (this.inputIsElsewhere) this.input = undefined;
+  }
 }
 
 export interface RunRest {

@@ -4,6 +4,7 @@
  */
 import type { Logger } from "pino";
 import type { Clock } from "../clock.ts";
+import type { Effect } from "../engine/core/batch-builder.ts";
 import { nextTick } from "../engine/cron-ticks.ts";
 import { Dispatcher, type HeldAttempt } from "../engine/dispatcher.ts";
 import { decodeBatch, type SnapshotLine } from "../engine/facts.ts";
@@ -11,7 +12,7 @@ import type { LimitRules } from "../engine/group.ts";
 import { Keyer } from "../engine/keyer.ts";
 import { assignmentJson, payloadJson } from "../engine/outbound.ts";
 import { type EffectHandler, type Journal, Partition } from "../engine/partition.ts";
-import { type Effect, PartitionCore } from "../engine/partition-core.ts";
+import { PartitionCore } from "../engine/partition-core.ts";
 import type { Placement } from "../engine/placement.ts";
 import { toCreation } from "../engine/routing.ts";
 import type { CompiledWorkflow, Workflows } from "../engine/workflows.ts";

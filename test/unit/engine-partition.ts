@@ -1,7 +1,8 @@
 /** A partition's core with a workflow's view of time, for tests: inputs in, what became true out, in short. */
 import { nextTick } from "../../src/engine/cron-ticks.ts";
 import { decodeBatch, type Fact } from "../../src/engine/facts.ts";
-import { type Effect, PartitionCore } from "../../src/engine/partition-core.ts";
+import type { Effect } from "../../src/engine/core/batch-builder.ts";
+import { PartitionCore } from "../../src/engine/partition-core.ts";
 import { Placement } from "../../src/engine/placement.ts";
 import type { Creation } from "../../src/engine/run.ts";
 import { Workflows } from "../../src/engine/workflows.ts";

@@ -1,0 +1,49 @@
+/** The runs that wait for a worker to compute their keys, per workflow, oldest first. Which worker is asked, and when, is the keyer's. */
+import type { Run } from "../run.ts";
+import type { BatchBuilder } from "./batch-builder.ts";
+import type { PartitionState } from "./partition-state.ts";
+
+export class KeyQueue {
+  readonly #state: PartitionState;
+  readonly #batch: BatchBuilder;
+  readonly #queues = new Map<string, Set<Run>>();
+
+  constructor(state: PartitionState, batch: BatchBuilder) {
+    this.#state = state;
+    this.#batch = batch;
+  }
+
+  add(run: Run): void {
+    let queue = this.#queues.get(run.workflow.name);
+    if (queue === undefined) this.#queues.set(run.workflow.name, (queue = new Set()));
+    queue.add(run);
+    if (!this.#state.replaying) this.#batch.effect({ type: "keys", workflow: run.workflow });
+  }
+
+  delete(run: Run): void {
+    this.#queues.get(run.workflow.name)?.delete(run);
+  }
+
+  /** The next runs of a workflow, all of one version. */
+  head(workflow: string, max: number): Run[] {
+    const head: Run[] = [];
+    for (const run of this.#queues.get(workflow) ?? []) {
+      if (head.length >= max || (head[0] !== undefined && head[0].workflow.spec.version !== run.workflow.spec.version)) break;
+      head.push(run);
+    }
+    return head;
+  }
+
+  /** All of them, those of one workflow in their order. */
+  all(): Run[] {
+    return [...this.#queues.values()].flatMap((queue) => [...queue]);
+  }
+
+  /** After the last replayed fact: asks again for all that wait. */
+  resume(): void {
+    for (const queue of this.#queues.values()) {
+      const [first] = queue;
+      if (first !== undefined) this.#batch.effect({ type: "keys", workflow: first.workflow });
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * What a partition knows, shared by the rooms of its core: its runs and groups, what is due when, its time, and how far it has read.
+ * It decides nothing and records nothing; each field says who changes it.
+ */
+import type { Position } from "../facts.ts";
+import { Groups } from "../group.ts";
+import type { Run, TimerValue } from "../run.ts";
+import { TimerQueue } from "../timer-queue.ts";
+
+export class PartitionState {
+  readonly partition: number;
+  /** Those that live, by id: added here, taken out by `RunLife`, and by `Outbox` once another partition has them. */
+  readonly runs = new Map<string, Run>();
+  /** Opened and closed by `Admission` and `Limits`. */
+  readonly groups = new Groups();
+  /** Each is kept by what it belongs to as well: a run, its machine or a cron. */
+  readonly timers = new TimerQueue<TimerValue>();
+  /** How far each source has been read: by `BatchBuilder`, and by recovery. */
+  readonly positions = new Map<string, Position>();
+  /** How far the inbox has been read: by `BatchBuilder`, and by recovery. */
+  inboxSeq = 0;
+  /** Place of the run that was the last to arrive at its groups: counted by `Admission`, and by recovery. */
+  order = 0;
+  /** The time of whatever happens now, in ms since the epoch. Recovery sets it back to that of the fact. */
+  now = 0;
+  /** Facts are applied: nothing is recorded, nobody is told, and no slot is asked for. Set by recovery. */
+  replaying = false;
+
+  constructor(partition: number) {
+    this.partition = partition;
+  }
+
+  /** Never goes back. */
+  setTime(nowMs: number): void {
+    if (nowMs > this.now) this.now = nowMs;
+  }
+
+  add(run: Run): void {
+    this.runs.set(run.run, run);
+    if (run.phase === "scheduled") run.timer = this.timers.add(run.rest?.notBefore ?? this.now, { kind: "scheduled", run });
+  }
+
+  /** Takes back the run's own deadline, if it has one. */
+  clearTimer(run: Run): void {
+    if (run.timer === undefined) return;
+    this.timers.remove(run.timer);
+    run.timer = undefined;
+  }
+}

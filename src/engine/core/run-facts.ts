@@ -1,0 +1,101 @@
+/**
+ * A run as others are told of it: in the journal, in a snapshot, and in another partition. Pure; the shapes are those of facts.ts and
+ * run.ts.
+ */
+import type { CreatedFact, Phase, RunSnapshot } from "../facts.ts";
+import { type Creation, INLINE_INPUT_CHARS, type Run } from "../run.ts";
+
+/** How a run comes to its partition, as JSON. The input is a JSON text already and is put in as it is. */
+export function createdText(
+  run: Run,
+  phase: Phase,
+  keys: readonly string[] | undefined,
+  atMs: number,
+  held?: readonly number[],
+): string {
+  const fact = JSON.stringify(createdFact(run, phase, keys, atMs, held));
+  return run.input === undefined || run.inputIsElsewhere ? fact : `${fact.slice(0, -1)},"input":${run.input}}`;
+}
+
+/** What is recorded of a run that comes; without its input, which is put in as text. */
+function createdFact(
+  run: Run,
+  phase: Phase,
+  keys: readonly string[] | undefined,
+  atMs: number,
+  held: readonly number[] = [],
+): CreatedFact {
+  const ref = run.ref ?? undefined;
+  const inline = run.input !== undefined && run.input.length <= INLINE_INPUT_CHARS;
+  return {
+    k: "created",
+    at: atMs,
+    run: run.run,
+    wf: run.workflow.name,
+    ver: run.workflow.spec.version,
+    phase,
+    ...(run.priority !== 0 && { pri: run.priority }),
+    ...(keys !== undefined && keys.length > 0 && { keys }),
+    ...(held.length > 0 && { held }),
+    ...(ref !== undefined && !inline && { ref }),
+    ...(run.rest?.metadata !== undefined && { meta: run.rest.metadata }),
+    ...(run.event !== undefined && { ev: run.event }),
+    ...(run.rest?.notBefore !== undefined && { due: run.rest.notBefore }),
+    ...(run.createdAt !== atMs && { born: run.createdAt }),
+    ...(run.rest?.replayOf !== undefined && { replayOf: run.rest.replayOf }),
+    ...(run.rest?.traceparent !== undefined && { tp: run.rest.traceparent }),
+  };
+}
+
+/** The whole state of a run, as one line of a snapshot. */
+export function snapshotLine(run: Run): string {
+  const { live } = run;
+  const moved = run.rest?.moved;
+  const keys = run.groups.length > 0 ? run.keys : run.rest?.keys;
+  const waitingSince =
+    run.timer?.value.kind === "expired" ? run.timer.dueMs - (run.workflow.spec.scheduleTimeoutMs ?? 0) : run.createdAt;
+  const held = run.gated ? run.groups.flatMap((group, index) => (group.context.held.has(run) ? [index] : [])) : [];
+  const created = createdText(run, run.phase, keys, live?.admittedAt ?? waitingSince, held);
+  const others: Omit<RunSnapshot, "created"> = {
+    order: run.order,
+    ...(live !== undefined && live.events.length > 0 && { events: live.events }),
+    ...(moved !== undefined && { moved }),
+  };
+  return `{"s":"run","created":${created},${JSON.stringify(others).slice(1)}`;
+}
+
+/** How the run comes to be in another partition, which is told its keys. */
+export function toCreation(run: Run, keys: readonly string[]): Creation {
+  const { metadata, notBefore, replayOf, traceparent } = run.rest ?? {};
+  return {
+    run: run.run,
+    workflow: run.workflow,
+    createdAt: run.createdAt,
+    ...(run.input !== undefined && { input: run.input }),
+    ...(run.ref !== undefined && { ref: run.ref }),
+    keys,
+    priority: run.priority,
+    ...(metadata !== undefined && { metadata }),
+    ...(run.event !== undefined && { event: run.event }),
+    ...(notBefore !== undefined && { notBefore }),
+    ...(replayOf !== undefined && { replayOf }),
+    ...(traceparent !== undefined && { traceparent }),
+  };
+}
+
+/** The other way: how a run came to be that is in the journal. */
+export function fromCreated(fact: CreatedFact, workflow: Creation["workflow"]): Creation {
+  return {
+    run: fact.run,
+    workflow,
+    createdAt: fact.born ?? fact.at,
+    ...(fact.input !== undefined && { input: JSON.stringify(fact.input) }),
+    ...(fact.ref !== undefined && { ref: fact.ref }),
+    ...(fact.pri !== undefined && { priority: fact.pri }),
+    ...(fact.meta !== undefined && { metadata: fact.meta }),
+    ...(fact.ev !== undefined && { event: fact.ev }),
+    ...(fact.due !== undefined && { notBefore: fact.due }),
+    ...(fact.replayOf !== undefined && { replayOf: fact.replayOf }),
+    ...(fact.tp !== undefined && { traceparent: fact.tp }),
+  };
+}
