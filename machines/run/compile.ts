@@ -127,9 +127,7 @@ const actions = {
     }),
   ),
 
-  recordCancel: assign(({ context }: Args, { step }: Params) =>
-    change(context, step, { started: false, status: "cancelled" }),
-  ),
+  recordCancel: assign(({ context }: Args, { step }: Params) => change(context, step, { started: false, status: "cancelled" })),
 
   /** The step has failed for good, and so has the run, unless it is ending already. */
   failStep: assign(({ context }: Args, { step, stop }: Params & { readonly stop: boolean }) => {
@@ -309,9 +307,7 @@ function region(spec: WorkflowSpec, s: StepSpec) {
       deciding: {
         description: "left at once",
         always: [
-          ...(s.retries > 0
-            ? [{ guard: { type: "mayRetry", params: { step, retries: s.retries } }, target: "backoff" }]
-            : []),
+          ...(s.retries > 0 ? [{ guard: { type: "mayRetry", params: { step, retries: s.retries } }, target: "backoff" }] : []),
           {
             target: "failed",
             actions: [{ type: "failStep", params: { step, stop: spec.onStepFailure === "cancel" } }, { type: "endSteps" }],

@@ -7,7 +7,18 @@ import type { Connection } from "../nats/connection.ts";
 import type { OperationHandlers } from "../nats/service.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
-import type { EventView, Explanation, GroupView, Operations, Page, RunEventView, RunListQuery, RunView, WorkerView, WorkflowView } from "../protocol/view.ts";
+import type {
+  EventView,
+  Explanation,
+  GroupView,
+  Operations,
+  Page,
+  RunEventView,
+  RunListQuery,
+  RunView,
+  WorkerView,
+  WorkflowView,
+} from "../protocol/view.ts";
 import type { PayloadRef } from "../protocol/work.ts";
 import { readDuration } from "../workflow/duration.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
@@ -85,7 +96,10 @@ export class Api {
     const notBefore = startTime(request);
     const metadataChars = JSON.stringify(request.metadata ?? {}).length;
     if (metadataChars > MAX_METADATA_CHARS)
-      throw new RequestError(`run.create: 'metadata': expected at most ${MAX_METADATA_CHARS} characters of JSON, got ${metadataChars}`, { operation: "run.create", status: 400, reason: "BAD_REQUEST" });
+      throw new RequestError(
+        `run.create: 'metadata': expected at most ${MAX_METADATA_CHARS} characters of JSON, got ${metadataChars}`,
+        { operation: "run.create", status: 400, reason: "BAD_REQUEST" },
+      );
     const { partition, command } = routeCall(placement, workflow, {
       run,
       createdAt: Date.now(),
@@ -104,7 +118,12 @@ export class Api {
     for (const partition of this.#options.partitions) {
       const run = partition.core.runs.get(id);
       // A run that has moved on is shown by the partition that it went to, once it is there.
-      if (run !== undefined && (run.rest?.moved === undefined || !this.#options.partitions.some((other) => other !== partition && other.core.runs.has(id)))) return { partition, run };
+      if (
+        run !== undefined &&
+        (run.rest?.moved === undefined ||
+          !this.#options.partitions.some((other) => other !== partition && other.core.runs.has(id)))
+      )
+        return { partition, run };
     }
     return undefined;
   }
@@ -128,11 +147,21 @@ export class Api {
   }
 
   /** From the history, not before it knows all that the owners have written. */
-  async #recorded<T>(id: string, read: (history: HistoryPort, after?: { partition: number; seq: number }) => Promise<T>): Promise<T | undefined> {
+  async #recorded<T>(
+    id: string,
+    read: (history: HistoryPort, after?: { partition: number; seq: number }) => Promise<T>,
+  ): Promise<T | undefined> {
     const history = this.#options.history();
-    if (history === undefined) throw new RequestError(`run ${id} is not live, and this engine has no history`, { operation: "run.get", status: 501, reason: "HISTORY_UNAVAILABLE" });
+    if (history === undefined)
+      throw new RequestError(`run ${id} is not live, and this engine has no history`, {
+        operation: "run.get",
+        status: 501,
+        reason: "HISTORY_UNAVAILABLE",
+      });
     const answers = await Promise.all(
-      this.#options.partitions.map((partition) => read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) })),
+      this.#options.partitions.map((partition) =>
+        read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) }),
+      ),
     ).catch((error: unknown) => refuse("run.get", error));
     return answers.find((answer) => answer !== undefined && !(Array.isArray(answer) && answer.length === 0));
   }
@@ -196,7 +225,11 @@ export class Api {
     if (live !== undefined) return live;
     const view = await this.#get(id);
     const why = view.reason === undefined ? "" : ` (${view.reason}${view.error === undefined ? "" : `: ${view.error.message}`})`;
-    return { id, status: view.status, sentence: `It has ended: ${view.status}${why}${view.finishedAt === undefined ? "" : `, at ${view.finishedAt}`}.` };
+    return {
+      id,
+      status: view.status,
+      sentence: `It has ended: ${view.status}${why}${view.finishedAt === undefined ? "" : `, at ${view.finishedAt}`}.`,
+    };
   }
 
   async #events(id: string): Promise<Page<RunEventView>> {
@@ -207,7 +240,12 @@ export class Api {
 
   #requireHistory(operation: string): HistoryPort {
     const history = this.#options.history();
-    if (history === undefined) throw new RequestError(`${operation}: this engine has no history`, { operation, status: 501, reason: "HISTORY_UNAVAILABLE" });
+    if (history === undefined)
+      throw new RequestError(`${operation}: this engine has no history`, {
+        operation,
+        status: 501,
+        reason: "HISTORY_UNAVAILABLE",
+      });
     return history;
   }
 
@@ -218,7 +256,9 @@ export class Api {
       this.#options.partitions.map((partition) =>
         partition.read((core) => {
           const groups = [];
-          for (const group of core.groups) if (limit === undefined || group.limit === limit) groups.push({ id: group.id, pressure: group.context.waiting.size + group.context.held.size, group });
+          for (const group of core.groups)
+            if (limit === undefined || group.limit === limit)
+              groups.push({ id: group.id, pressure: group.context.waiting.size + group.context.held.size, group });
           return groups;
         }),
       ),
@@ -226,7 +266,12 @@ export class Api {
     // Most pressed first; the cursor is a place in this order, which moves with the groups.
     const all = lists.flat().sort((a, b) => b.pressure - a.pressure || (a.id < b.id ? -1 : 1));
     const from = cursor === undefined ? 0 : Number.parseInt(cursor, 36);
-    if (!Number.isInteger(from) || from < 0) throw new RequestError("group.list: 'cursor': expected the `next` of an earlier page", { operation: "group.list", status: 400, reason: "BAD_REQUEST" });
+    if (!Number.isInteger(from) || from < 0)
+      throw new RequestError("group.list: 'cursor': expected the `next` of an earlier page", {
+        operation: "group.list",
+        status: 400,
+        reason: "BAD_REQUEST",
+      });
     const items = all.slice(from, from + size).map(({ group }) => groupView(group));
     return { items, ...(from + size < all.length && { next: (from + size).toString(36) }) };
   }
@@ -237,19 +282,39 @@ export class Api {
       const group = core.groups.find(limit, key);
       if (group !== undefined) return groupView(group);
       const rules = core.groups.rules.get(limit) ?? this.#rulesOf(limit);
-      return rules === undefined ? undefined : { limit, key, strategy: rules.strategy, maxRuns: rules.maxRuns, paused: false, active: 0, stopping: 0, waiting: 0, activeRuns: [], waitingRuns: [] };
+      return rules === undefined
+        ? undefined
+        : {
+            limit,
+            key,
+            strategy: rules.strategy,
+            maxRuns: rules.maxRuns,
+            paused: false,
+            active: 0,
+            stopping: 0,
+            waiting: 0,
+            activeRuns: [],
+            waitingRuns: [],
+          };
     });
-    if (view === undefined) throw new RequestError(`there is no limit "${limit}"`, { operation: "group.get", status: 404, reason: "LIMIT_NOT_FOUND" });
+    if (view === undefined)
+      throw new RequestError(`there is no limit "${limit}"`, { operation: "group.get", status: 404, reason: "LIMIT_NOT_FOUND" });
     return view;
   }
 
   #rulesOf(limit: string): { readonly maxRuns: number; readonly strategy: GroupView["strategy"] } | undefined {
-    for (const workflow of this.#options.workflows.all) for (const spec of workflow.spec.limits) if (spec.name === limit) return spec;
+    for (const workflow of this.#options.workflows.all)
+      for (const spec of workflow.spec.limits) if (spec.name === limit) return spec;
     return undefined;
   }
 
   async #setGroup(command: Extract<Command, { type: "group" }>): Promise<GroupView> {
-    if (this.#rulesOf(command.limit) === undefined) throw new RequestError(`there is no limit "${command.limit}"`, { operation: "group.update", status: 404, reason: "LIMIT_NOT_FOUND" });
+    if (this.#rulesOf(command.limit) === undefined)
+      throw new RequestError(`there is no limit "${command.limit}"`, {
+        operation: "group.update",
+        status: 404,
+        reason: "LIMIT_NOT_FOUND",
+      });
     await this.#options.send(this.#options.placement().ofGroup(command.limit, command.key), command);
     return this.#group(command.limit, command.key);
   }
@@ -279,7 +344,12 @@ export class Api {
       registeredAt: iso(workflow.registeredAt),
       spec: workflow.spec,
       versions: this.#options.workflows.versionsOf(workflow.name).map(({ spec }) => spec.version),
-      ...(ticks.length > 0 && { nextCron: ticks.sort((a, b) => a - b).slice(0, CRON_PREVIEW).map(iso) }),
+      ...(ticks.length > 0 && {
+        nextCron: ticks
+          .sort((a, b) => a - b)
+          .slice(0, CRON_PREVIEW)
+          .map(iso),
+      }),
     };
   }
 
@@ -290,7 +360,19 @@ export class Api {
       const { status } = worker;
       if (status === undefined || worker.mode === "unknown") continue;
       const { id, name, slots, startedAt, host, pid, sluiceVersion, workflows } = status;
-      items.push({ id, name, mode: worker.mode, slots, used: worker.held.size, lastSeenAt: iso(Date.now() - (now - worker.lastSeenMs)), startedAt, host, pid, sluiceVersion, workflows });
+      items.push({
+        id,
+        name,
+        mode: worker.mode,
+        slots,
+        used: worker.held.size,
+        lastSeenAt: iso(Date.now() - (now - worker.lastSeenMs)),
+        startedAt,
+        host,
+        pid,
+        sluiceVersion,
+        workflows,
+      });
     }
     return { items };
   }
@@ -300,7 +382,12 @@ export class Api {
     const { connection, names } = this.#options;
     const prefix = `${names.prefix}.events.`;
     let seq = cursor === undefined ? await lastSeq(connection, names.eventsStream) : Number.parseInt(cursor, 36);
-    if (!Number.isInteger(seq) || seq < 0) throw new RequestError("event.list: 'cursor': expected the `next` of an earlier page", { operation: "event.list", status: 400, reason: "BAD_REQUEST" });
+    if (!Number.isInteger(seq) || seq < 0)
+      throw new RequestError("event.list: 'cursor': expected the `next` of an earlier page", {
+        operation: "event.list",
+        status: 400,
+        reason: "BAD_REQUEST",
+      });
     const found: Omit<EventView, "runs">[] = [];
     const step = Math.max(size, 20);
     while (seq > 0 && found.length < size) {
@@ -321,15 +408,20 @@ export class Api {
       .history()
       ?.runsOfEvents(found.map((event) => event.seq))
       .catch(() => undefined);
-    return { items: found.map((event) => ({ ...event, runs: runs?.get(event.seq) ?? [] })), ...(seq > 0 && found.length >= size && { next: seq.toString(36) }) };
+    return {
+      items: found.map((event) => ({ ...event, runs: runs?.get(event.seq) ?? [] })),
+      ...(seq > 0 && found.length >= size && { next: seq.toString(36) }),
+    };
   }
 }
 
 /** What the history fails with, as an answer: a bad query is the caller's, and all else passes. */
 function refuse(operation: string, error: unknown): never {
   const { code, message } = error as { readonly code?: unknown; readonly message?: string };
-  if (code === "QUERY_INVALID") throw new RequestError(`${operation}: ${message}`, { operation, status: 400, reason: "BAD_REQUEST" }, { cause: error });
-  if (code === "HISTORY_UNAVAILABLE" || code === "HISTORY_BEHIND") throw new RequestError(`${operation}: ${message}`, { operation, status: 503, reason: code }, { cause: error });
+  if (code === "QUERY_INVALID")
+    throw new RequestError(`${operation}: ${message}`, { operation, status: 400, reason: "BAD_REQUEST" }, { cause: error });
+  if (code === "HISTORY_UNAVAILABLE" || code === "HISTORY_BEHIND")
+    throw new RequestError(`${operation}: ${message}`, { operation, status: 503, reason: code }, { cause: error });
   throw error;
 }
 
@@ -340,7 +432,13 @@ function withoutRepetition(view: RunView): RunView {
   return { ...view, steps: Object.fromEntries(steps) };
 }
 
-function toEvent(seq: number, name: string, time: string, data: Uint8Array, metadata: string | undefined): Omit<EventView, "runs"> {
+function toEvent(
+  seq: number,
+  name: string,
+  time: string,
+  data: Uint8Array,
+  metadata: string | undefined,
+): Omit<EventView, "runs"> {
   const parse = (text: string): unknown => {
     try {
       return JSON.parse(text) as unknown;
@@ -369,7 +467,11 @@ function refOf(run: Run, names: Names): PayloadRef | undefined {
 
 function startTime({ at, delay }: Operations["run.create"]["request"]): number | undefined {
   const bad = (field: string, expected: string, got: unknown): RequestError =>
-    new RequestError(`run.create: '${field}': expected ${expected}, got ${JSON.stringify(got)}`, { operation: "run.create", status: 400, reason: "BAD_REQUEST" });
+    new RequestError(`run.create: '${field}': expected ${expected}, got ${JSON.stringify(got)}`, {
+      operation: "run.create",
+      status: 400,
+      reason: "BAD_REQUEST",
+    });
   if (at !== undefined && delay !== undefined) throw bad("delay", "either 'at' or 'delay'", delay);
   if (delay !== undefined) {
     const ms = readDuration(delay);
@@ -378,7 +480,7 @@ function startTime({ at, delay }: Operations["run.create"]["request"]): number |
   }
   if (at === undefined) return undefined;
   const ms = typeof at === "number" ? at : Date.parse(at);
-  if (!Number.isFinite(ms) || ms < 0 || ms > Date.now() + MAX_DELAY_MS) throw bad("at", "a time in ISO 8601, or in ms since 1970", at);
+  if (!Number.isFinite(ms) || ms < 0 || ms > Date.now() + MAX_DELAY_MS)
+    throw bad("at", "a time in ISO 8601, or in ms since 1970", at);
   return ms;
 }
-

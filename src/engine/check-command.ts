@@ -30,12 +30,19 @@ export function checkCommand(value: unknown): asserts value is Command {
     case "group":
       expectText(value, "limit");
       expectText(value, "key");
-      if (command.maxRuns !== undefined && command.maxRuns !== null && (!Number.isInteger(command.maxRuns) || command.maxRuns < 1))
+      if (
+        command.maxRuns !== undefined &&
+        command.maxRuns !== null &&
+        (!Number.isInteger(command.maxRuns) || command.maxRuns < 1)
+      )
         throw new TypeError("expected 'maxRuns' to be an integer of at least 1, or null");
-      if (command.paused !== undefined && typeof command.paused !== "boolean") throw new TypeError("expected 'paused' to be true or false");
+      if (command.paused !== undefined && typeof command.paused !== "boolean")
+        throw new TypeError("expected 'paused' to be true or false");
       return;
     default:
-      throw new TypeError(`expected a command of type results, create, cancel or group, got ${JSON.stringify((command as { type?: unknown }).type)}`);
+      throw new TypeError(
+        `expected a command of type results, create, cancel or group, got ${JSON.stringify((command as { type?: unknown }).type)}`,
+      );
   }
 }
 
@@ -52,15 +59,20 @@ function checkResult(result: unknown): void {
 
 function checkCreate(command: Record<string, unknown>): void {
   const { run, priority, metadata, keys } = command;
-  if (typeof run !== "string" || !RUN_ID.test(run)) throw new TypeError('expected \'run\' to be 1 to 128 letters, digits, "-" and "_"');
+  if (typeof run !== "string" || !RUN_ID.test(run))
+    throw new TypeError('expected \'run\' to be 1 to 128 letters, digits, "-" and "_"');
   expectText(command, "workflow");
   expectText(command, "version");
-  if (priority !== undefined && (typeof priority !== "number" || !Number.isFinite(priority))) throw new TypeError("expected 'priority' to be a number");
+  if (priority !== undefined && (typeof priority !== "number" || !Number.isFinite(priority)))
+    throw new TypeError("expected 'priority' to be a number");
   if (metadata !== undefined && !isObject(metadata)) throw new TypeError("expected 'metadata' to be an object");
-  if (keys !== undefined && !(Array.isArray(keys) && keys.every((key) => typeof key === "string"))) throw new TypeError("expected 'keys' to be a list of texts");
+  if (keys !== undefined && !(Array.isArray(keys) && keys.every((key) => typeof key === "string")))
+    throw new TypeError("expected 'keys' to be a list of texts");
   for (const name of ["createdAt", "notBefore"] as const satisfies readonly (keyof CreateCommand)[])
-    if (command[name] !== undefined && !isTime(command[name])) throw new TypeError(`expected '${name}' to be a time in ms since 1970`);
-  for (const name of ["replayOf", "traceparent"] as const satisfies readonly (keyof CreateCommand)[]) if (command[name] !== undefined) expectText(command, name);
+    if (command[name] !== undefined && !isTime(command[name]))
+      throw new TypeError(`expected '${name}' to be a time in ms since 1970`);
+  for (const name of ["replayOf", "traceparent"] as const satisfies readonly (keyof CreateCommand)[])
+    if (command[name] !== undefined) expectText(command, name);
 }
 
 function expectText(command: Record<string, unknown>, name: string): void {

@@ -94,7 +94,12 @@ export class Dispatcher {
   }
 
   /** Steps that want a worker: how many go before this one, or that nobody serves it. For explanations. */
-  standing(step: ReadyStep): { readonly served: boolean; readonly position: number; readonly waiting: number; readonly workers: number } {
+  standing(step: ReadyStep): {
+    readonly served: boolean;
+    readonly position: number;
+    readonly waiting: number;
+    readonly workers: number;
+  } {
     const workers = this.#byHandler.get(handlerOf(step))?.length ?? 0;
     const served = this.#queue.has(step);
     return { served, position: served ? this.#queue.rank(step) + 1 : 0, waiting: this.#queue.size, workers };
@@ -146,7 +151,8 @@ export class Dispatcher {
     if (worker?.held.delete(attempt.id) !== true) return;
     worker.full = false;
     this.#dirty = true;
-    if (worker.held.size === 0 && worker.reserved === 0 && this.#queue.size === 0 && this.#idle()) this.#queue = this.#queue.rest();
+    if (worker.held.size === 0 && worker.reserved === 0 && this.#queue.size === 0 && this.#idle())
+      this.#queue = this.#queue.rest();
   }
 
   #idle(): boolean {
@@ -243,7 +249,11 @@ export class Dispatcher {
     }
     if (status.attempts !== undefined) this.#reconcile(worker, new Set(status.attempts));
     if (status.mode === "stopped") this.#gone(worker, "has stopped");
-    if (before !== `${worker.mode} ${worker.slots} ${[...worker.handlers].join()} ${[...worker.versions].join()}` || !this.workers.has(worker.id)) this.#reindex();
+    if (
+      before !== `${worker.mode} ${worker.slots} ${[...worker.handlers].join()} ${[...worker.versions].join()}` ||
+      !this.workers.has(worker.id)
+    )
+      this.#reindex();
     this.#dirty = true;
     this.pump();
   }
@@ -293,7 +303,10 @@ export class Dispatcher {
     this.workers.delete(worker.id);
     const held = [...worker.held.values()];
     if (why !== "has stopped" || held.length > 0)
-      this.#logger.warn({ worker: worker.id, attempts: held.length, silentMs: this.#host.now() - worker.lastSeenMs }, `a worker ${why}: its steps are given to others`);
+      this.#logger.warn(
+        { worker: worker.id, attempts: held.length, silentMs: this.#host.now() - worker.lastSeenMs },
+        `a worker ${why}: its steps are given to others`,
+      );
     for (const one of held) this.#host.giveBack(one, "lost");
   }
 

@@ -151,12 +151,23 @@ class EngineNode implements Engine {
     const bucket = await this.#untilStopped(() => Bucket.open(connection, this.#names.bucket, replicas));
     this.#bucket = bucket;
     const node = `${this.name} ${process.pid} ${this.#newUlid()}`;
-    this.#lease = new Lease({ bucket, key: LEASE_KEY, node, ttlMs: leaseMs, logger, onLost: () => this.#lost("another engine node took the lease") });
+    this.#lease = new Lease({
+      bucket,
+      key: LEASE_KEY,
+      node,
+      ttlMs: leaseMs,
+      logger,
+      onLost: () => this.#lost("another engine node took the lease"),
+    });
     this.#throwIfStopped();
     if (!(await this.#lease.acquire())) this.#throwIfStopped();
 
     const { id, partitions } = await this.#clusterSettings(bucket);
-    await ensureStreams(connection, this.#names, partitions, { replicas, duplicateWindowMs: DUPLICATE_WINDOW_MS, rejectedMaxAgeMs: REJECTED_MAX_AGE_MS });
+    await ensureStreams(connection, this.#names, partitions, {
+      replicas,
+      duplicateWindowMs: DUPLICATE_WINDOW_MS,
+      rejectedMaxAgeMs: REJECTED_MAX_AGE_MS,
+    });
     const homes = await bucket.get<Record<string, Home>>(PLACEMENT_KEY);
     this.#placement = new Placement(partitions, homes?.value);
     const definitions = await bucket.list<StoredDefinition>("definition.>");
@@ -176,7 +187,8 @@ class EngineNode implements Engine {
     this.#dispatcher = dispatcher;
     this.#keyer = new Keyer({
       dispatcher,
-      ask: async (worker, message) => (await connection.request(this.#names.work(worker), message, { timeoutMs: KEYS_TIMEOUT_MS })).json<KeyAnswer>(),
+      ask: async (worker, message) =>
+        (await connection.request(this.#names.work(worker), message, { timeoutMs: KEYS_TIMEOUT_MS })).json<KeyAnswer>(),
       payloadOf: (run) => payloadJson(run, this.#names),
       logger,
     });
@@ -196,8 +208,11 @@ class EngineNode implements Engine {
     const runs = this.#partitions.reduce((sum, partition) => sum + partition.core.runs.size, 0);
     logger.info({ partitions, runs, tookMs: Math.round(performance.now() - began) }, "recovered");
     for (const [index, partition] of this.#partitions.entries()) partition.start(journalSeqs[index] ?? 0);
-    for (const [limit, rules] of this.#rules) for (const partition of this.#partitions) if (partition.core.groups.rules.has(limit)) partition.enqueue({ type: "rules", limit, rules });
-    for (const workflow of this.#workflows.all) this.#partitions[this.#placement.homeOf(workflow.name)]?.enqueue({ type: "crons", workflow });
+    for (const [limit, rules] of this.#rules)
+      for (const partition of this.#partitions)
+        if (partition.core.groups.rules.has(limit)) partition.enqueue({ type: "rules", limit, rules });
+    for (const workflow of this.#workflows.all)
+      this.#partitions[this.#placement.homeOf(workflow.name)]?.enqueue({ type: "crons", workflow });
     for (const [partition, stream] of this.#streams.entries()) this.#readInbox(partition, stream);
     this.#listenToWorkers(connection, dispatcher);
 
@@ -216,7 +231,14 @@ class EngineNode implements Engine {
     await this.#router.start();
     this.#throwIfStopped();
     const router = this.#router;
-    this.#retention = new Retention({ connection, names: this.#names, partitions: this.#partitions, retentionMs: this.#settings.retentionMs, routedSeq: () => router.durableSeq, logger });
+    this.#retention = new Retention({
+      connection,
+      names: this.#names,
+      partitions: this.#partitions,
+      retentionMs: this.#settings.retentionMs,
+      routedSeq: () => router.durableSeq,
+      logger,
+    });
     this.#retention.start();
     const api = new Api({
       connection,
@@ -234,7 +256,10 @@ class EngineNode implements Engine {
     });
     this.#service = startService(connection, this.#names, { version: sluiceVersion, operations: api.operations, logger });
     await connection.flush();
-    logger.info({ partitions, prefix: this.#names.prefix, server: connection.server, epoch: this.#lease.epoch }, "the engine is ready");
+    logger.info(
+      { partitions, prefix: this.#names.prefix, server: connection.server, epoch: this.#lease.epoch },
+      "the engine is ready",
+    );
   }
 
   async #stop(): Promise<void> {
@@ -243,7 +268,10 @@ class EngineNode implements Engine {
     // Until the partitions have come to rest nobody else shall own them; one that only waits for the lease stops waiting.
     if (this.#lease?.held !== true) await this.#lease?.release();
     // What is half started is ended by the start itself, at its next look; what was started is ended here.
-    await Promise.race([this.#starting?.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT_MS).unref())]);
+    await Promise.race([
+      this.#starting?.catch(() => undefined),
+      new Promise((resolve) => setTimeout(resolve, STOP_TIMEOUT_MS).unref()),
+    ]);
     const giveUp = setTimeout(() => this.#streams.forEach((stream) => stream.stop()), STOP_TIMEOUT_MS);
     await this.#service?.stop();
     await this.#retention?.stop();
@@ -272,7 +300,8 @@ class EngineNode implements Engine {
   }
 
   #throwIfStopped(): void {
-    if (this.#abort.signal.aborted) throw new RequestError("the engine was stopped while it started", { operation: "start", status: 503 });
+    if (this.#abort.signal.aborted)
+      throw new RequestError("the engine was stopped while it started", { operation: "start", status: 503 });
   }
 
   async #untilStopped<T>(attempt: () => Promise<T>): Promise<T> {
@@ -292,7 +321,10 @@ class EngineNode implements Engine {
     await bucket.compareAndSet(SETTINGS_KEY, wanted, 0);
     const settings = (await bucket.get<ClusterSettings>(SETTINGS_KEY))?.value ?? wanted;
     if (settings.partitions !== this.#settings.partitions)
-      this.#logger.info({ partitions: settings.partitions, asked: this.#settings.partitions }, "the cluster keeps the number of partitions that it was created with");
+      this.#logger.info(
+        { partitions: settings.partitions, asked: this.#settings.partitions },
+        "the cluster keeps the number of partitions that it was created with",
+      );
     return settings;
   }
 
@@ -359,7 +391,10 @@ class EngineNode implements Engine {
         if (message.seq > from) core.replayBatch(decodeBatch(text));
         if (message.seq > recorded) this.#history?.apply(number, message.seq, text);
       } catch (error) {
-        logger.error({ err: error, partition: number, seq: message.seq }, "a journal message cannot be used; it is kept aside and passed over");
+        logger.error(
+          { err: error, partition: number, seq: message.seq },
+          "a journal message cannot be used; it is kept aside and passed over",
+        );
         void this.#reject(`journal.${number}`, { data: message.data }, String(error));
       }
     });
@@ -378,7 +413,10 @@ class EngineNode implements Engine {
         readJournal: async (partition, afterSeq, onMessage) => this.#streams[partition]?.readJournal(afterSeq, onMessage),
       });
     } catch (error) {
-      this.#logger.error({ err: error, dataDir: this.#settings.dataDir }, "the history cannot be opened: runs that have ended will not be shown");
+      this.#logger.error(
+        { err: error, dataDir: this.#settings.dataDir },
+        "the history cannot be opened: runs that have ended will not be shown",
+      );
       return undefined;
     }
   }
@@ -428,13 +466,15 @@ class EngineNode implements Engine {
   #toCreation(command: CreateCommand, seq: number, partition: number): Creation | undefined {
     try {
       const workflow = this.#workflows.get(command.workflow, command.version);
-      if (workflow === undefined) throw new TypeError(`workflow "${command.workflow}" is not known in version ${command.version}`);
+      if (workflow === undefined)
+        throw new TypeError(`workflow "${command.workflow}" is not known in version ${command.version}`);
       return toCreation(command, workflow, { stream: this.#names.partitionStream(partition), seq }, Date.now());
     } catch (error) {
       // Also an input that is nested too deep to be written as JSON again.
       void this.#connection?.readMessage(this.#names.partitionStream(partition), seq).then(
         (message) => message !== undefined && this.#rejectCommand(partition, seq, message.data, error),
-        (unread: unknown) => this.#logger.error({ err: unread, partition, seq }, "an inbox message that cannot be used could not be read again"),
+        (unread: unknown) =>
+          this.#logger.error({ err: unread, partition, seq }, "an inbox message that cannot be used could not be read again"),
       );
       return undefined;
     }
@@ -444,7 +484,8 @@ class EngineNode implements Engine {
   async #send(number: number, command: Command): Promise<void> {
     const connection = this.#connection;
     const applied = this.#applied[number];
-    if (connection === undefined || applied === undefined) throw new RequestError("the engine is not running", { operation: "send", status: 503 });
+    if (connection === undefined || applied === undefined)
+      throw new RequestError("the engine is not running", { operation: "send", status: 503 });
     const ack = await connection.publishAcked(this.#names.inbox(number), JSON.stringify(command));
     if (applied.seq >= ack.seq) return;
     await new Promise<void>((resolve) => {
@@ -478,7 +519,13 @@ class EngineNode implements Engine {
   #parseStatus(message: Message): WorkerStatus | undefined {
     try {
       const status = message.json<WorkerStatus>();
-      if (typeof status.id !== "string" || !Number.isInteger(status.slots) || !Array.isArray(status.workflows) || typeof status.deadlineMs !== "number") throw new TypeError("expected a worker's status");
+      if (
+        typeof status.id !== "string" ||
+        !Number.isInteger(status.slots) ||
+        !Array.isArray(status.workflows) ||
+        typeof status.deadlineMs !== "number"
+      )
+        throw new TypeError("expected a worker's status");
       return status;
     } catch (error) {
       this.#logger.warn({ err: error, subject: message.subject }, "a worker's status cannot be read; it is left alone");
@@ -504,7 +551,10 @@ class EngineNode implements Engine {
           applied.waiters.sort((a, b) => a.seq - b.seq);
         });
     } catch (error) {
-      this.#logger.warn({ err: error, attemptId: held.attempt.id }, "could not find out whether a result is on its way; the worker is asked again");
+      this.#logger.warn(
+        { err: error, attemptId: held.attempt.id },
+        "could not find out whether a result is on its way; the worker is asked again",
+      );
       held.recovered = true;
       return;
     }
@@ -516,16 +566,26 @@ class EngineNode implements Engine {
   async #register(spec: WorkflowSpec): Promise<{ name: string; version: string }> {
     const connection = this.#connection;
     const router = this.#router;
-    if (connection === undefined || router === undefined) throw new RequestError("the engine is not running", { operation: "workflow.register", status: 503 });
+    if (connection === undefined || router === undefined)
+      throw new RequestError("the engine is not running", { operation: "workflow.register", status: 503 });
     const parsed = parseWorkflowSpec(spec);
-    if (!parsed.ok) throw new RequestError(`workflow.register: ${parsed.message}`, { operation: "workflow.register", status: 400, reason: "DEFINITION_INVALID" });
+    if (!parsed.ok)
+      throw new RequestError(`workflow.register: ${parsed.message}`, {
+        operation: "workflow.register",
+        status: 400,
+        reason: "DEFINITION_INVALID",
+      });
     const { name, version } = parsed.spec;
     if (this.#workflows.latest(name)?.spec.version !== version) {
       await this.#checkPlacement(parsed.spec);
       const ack = await connection.publishAcked(this.#names.definition(name), JSON.stringify(parsed.spec));
       await router.passed(ack.seq);
       if (this.#workflows.get(name, version) === undefined)
-        throw new RequestError(`workflow.register: workflow "${name}" was not accepted; see the engine's log`, { operation: "workflow.register", status: 409, reason: "DEFINITION_REFUSED" });
+        throw new RequestError(`workflow.register: workflow "${name}" was not accepted; see the engine's log`, {
+          operation: "workflow.register",
+          status: 409,
+          reason: "DEFINITION_REFUSED",
+        });
     }
     return { name, version };
   }
@@ -533,7 +593,9 @@ class EngineNode implements Engine {
   /** A limit that moves to another partition must have no group there that still counts. */
   async #checkPlacement(spec: WorkflowSpec): Promise<void> {
     for (const limit of this.#placement.plan(spec).moved.keys()) {
-      const counts = await Promise.all(this.#partitions.map((partition) => partition.read((core) => core.groups.of(limit).length)));
+      const counts = await Promise.all(
+        this.#partitions.map((partition) => partition.read((core) => core.groups.of(limit).length)),
+      );
       const groups = counts.reduce((sum, count) => sum + count, 0);
       if (groups > 0)
         throw new RequestError(
@@ -568,7 +630,10 @@ class EngineNode implements Engine {
     });
     this.#define(stored);
     this.#history?.define(spec);
-    for (const { name, maxRuns, strategy } of spec.limits) for (const partition of this.#partitions) if (partition.core.groups.rules.has(name)) partition.enqueue({ type: "rules", limit: name, rules: { maxRuns, strategy } });
+    for (const { name, maxRuns, strategy } of spec.limits)
+      for (const partition of this.#partitions)
+        if (partition.core.groups.rules.has(name))
+          partition.enqueue({ type: "rules", limit: name, rules: { maxRuns, strategy } });
     const workflow = this.#workflows.latest(spec.name);
     if (workflow !== undefined) this.#partitions[this.#placement.homeOf(spec.name)]?.enqueue({ type: "crons", workflow });
     this.#logger.info({ workflow: spec.name, version: spec.version }, "a workflow version is in force");
@@ -579,7 +644,11 @@ class EngineNode implements Engine {
     for (const { name, maxRuns, strategy } of spec.limits) this.#rules.set(name, { maxRuns, strategy });
   }
 
-  async #reject(what: string, message: { readonly data: Uint8Array; readonly headers?: Readonly<Record<string, string>> }, reason: string): Promise<void> {
+  async #reject(
+    what: string,
+    message: { readonly data: Uint8Array; readonly headers?: Readonly<Record<string, string>> },
+    reason: string,
+  ): Promise<void> {
     this.#logger.warn({ what, reason }, "something that cannot be used was put aside in sluice.rejected");
     const { "Nats-Msg-Id": id, ...headers } = message.headers ?? {};
     const safe = reason.replace(/[\r\n]+/g, " ").slice(0, 1_000);

@@ -17,30 +17,46 @@ export function explain(core: PartitionCore, run: Run, dispatcher: Dispatcher, n
   const base = { id: run.run, status: "QUEUED" as const };
   if (run.phase === "scheduled") {
     const due = run.rest?.notBefore ?? nowMs;
-    return { ...base, waitingFor: "schedule", until: iso(due), sentence: `It is scheduled for ${iso(due)}, ${ago(due - nowMs)}.` };
+    return {
+      ...base,
+      waitingFor: "schedule",
+      until: iso(due),
+      sentence: `It is scheduled for ${iso(due)}, ${ago(due - nowMs)}.`,
+    };
   }
   if (run.phase === "keying") {
     const { name, version } = run.workflow.spec;
     const worker = dispatcher.pickForKeys(name, version);
-    const sentence = worker === undefined
-      ? `It waits for its concurrency key, which a worker node computes, and no worker serves workflow "${name}".`
-      : `It waits for its concurrency key, which worker ${worker} is asked to compute.`;
+    const sentence =
+      worker === undefined
+        ? `It waits for its concurrency key, which a worker node computes, and no worker serves workflow "${name}".`
+        : `It waits for its concurrency key, which worker ${worker} is asked to compute.`;
     return { ...base, waitingFor: "key", sentence };
   }
   return explainWaiting(run, base);
 }
 
 function explainWaiting(run: Run, base: { readonly id: string; readonly status: "QUEUED" }): Explanation {
-  const full = run.groups.find((group) => group.context.paused || group.context.active.size >= group.context.maxRuns) ?? run.groups[0];
+  const full =
+    run.groups.find((group) => group.context.paused || group.context.active.size >= group.context.maxRuns) ?? run.groups[0];
   if (full === undefined) return { ...base, sentence: "It is about to be admitted." };
   const { limit, key, context } = full;
   const place = position(context, run);
   const line = { position: (place ?? 0) + 1, waiting: context.waiting.size + context.held.size };
-  const others = run.groups.filter((group) => group !== full && (group.context.paused || group.context.active.size >= group.context.maxRuns));
-  const also = others.length === 0 ? "" : ` It also needs a slot in ${others.map(named).join(" and ")}, where ${others.length === 1 ? "there is none free" : "none is free"} either.`;
+  const others = run.groups.filter(
+    (group) => group !== full && (group.context.paused || group.context.active.size >= group.context.maxRuns),
+  );
+  const also =
+    others.length === 0
+      ? ""
+      : ` It also needs a slot in ${others.map(named).join(" and ")}, where ${others.length === 1 ? "there is none free" : "none is free"} either.`;
   const common = { ...base, limit, key, maxRuns: context.maxRuns, ...line };
   if (context.paused)
-    return { ...common, waitingFor: "paused", sentence: `It waits in ${named(full)}, which is paused; it is ${ordinal(line.position)} of ${line.waiting} in line.${also}` };
+    return {
+      ...common,
+      waitingFor: "paused",
+      sentence: `It waits in ${named(full)}, which is paused; it is ${ordinal(line.position)} of ${line.waiting} in line.${also}`,
+    };
   const holders: string[] = [];
   for (const entry of context.active) if (holders.push(entry.run) >= SHOWN_HOLDERS) break;
   const more = context.active.size > holders.length ? ` and ${context.active.size - holders.length} more` : "";
@@ -65,7 +81,12 @@ function explainActive(core: PartitionCore, run: Run, dispatcher: Dispatcher, no
     const [step] = stopping;
     const attempt = run.live?.attempts.get(step);
     const why = description?.reason === undefined ? "its time is over" : `the run is ending (${description.reason})`;
-    return { ...base, step, waitingFor: "stop", sentence: `Step "${step}" was told to stop since ${why}; it waits until worker ${attempt?.worker ?? "?"} confirms that, for ${formatDuration(run.workflow.spec.graceMs)} at most.` };
+    return {
+      ...base,
+      step,
+      waitingFor: "stop",
+      sentence: `Step "${step}" was told to stop since ${why}; it waits until worker ${attempt?.worker ?? "?"} confirms that, for ${formatDuration(run.workflow.spec.graceMs)} at most.`,
+    };
   }
   const running = steps.filter(([, { status }]) => status === "RUNNING");
   if (running.length > 0) {
@@ -78,17 +99,38 @@ function explainActive(core: PartitionCore, run: Run, dispatcher: Dispatcher, no
   const backoff = steps.find(([, { status }]) => status === "BACKOFF");
   if (backoff !== undefined) {
     const [step, { attempts, error }] = backoff;
-    const due = [...(run.live?.timers.values() ?? [])].find((timer) => timer.value.kind === "machine" && timer.value.id.includes(step))?.dueMs ?? nowMs;
-    return { ...base, step, waitingFor: "backoff", until: iso(due), sentence: `Step "${step}" failed in attempt ${attempts}${error === undefined ? "" : ` (${error.message})`} and is tried again at ${iso(due)}, ${ago(due - nowMs)}.` };
+    const due =
+      [...(run.live?.timers.values() ?? [])].find((timer) => timer.value.kind === "machine" && timer.value.id.includes(step))
+        ?.dueMs ?? nowMs;
+    return {
+      ...base,
+      step,
+      waitingFor: "backoff",
+      until: iso(due),
+      sentence: `Step "${step}" failed in attempt ${attempts}${error === undefined ? "" : ` (${error.message})`} and is tried again at ${iso(due)}, ${ago(due - nowMs)}.`,
+    };
   }
   return { ...base, sentence: "It is between two steps." };
 }
 
-function explainReady(step: string, ready: ReadyStep, dispatcher: Dispatcher): Pick<Explanation, "sentence" | "waitingFor" | "position" | "waiting"> {
+function explainReady(
+  step: string,
+  ready: ReadyStep,
+  dispatcher: Dispatcher,
+): Pick<Explanation, "sentence" | "waitingFor" | "position" | "waiting"> {
   const { served, position: place, waiting, workers } = dispatcher.standing(ready);
   const { name } = ready.run.workflow.spec;
-  if (!served) return { waitingFor: "worker", sentence: `Step "${step}" is ready, but no worker serves step "${step}" of workflow "${name}".` };
-  return { waitingFor: "slot", position: place, waiting, sentence: `Step "${step}" is ready and waits for a free slot on ${workers === 1 ? "the one worker" : `one of the ${workers} workers`} that ${workers === 1 ? "serves" : "serve"} it; it is ${ordinal(place)} of ${waiting} in the fair order.` };
+  if (!served)
+    return {
+      waitingFor: "worker",
+      sentence: `Step "${step}" is ready, but no worker serves step "${step}" of workflow "${name}".`,
+    };
+  return {
+    waitingFor: "slot",
+    position: place,
+    waiting,
+    sentence: `Step "${step}" is ready and waits for a free slot on ${workers === 1 ? "the one worker" : `one of the ${workers} workers`} that ${workers === 1 ? "serves" : "serve"} it; it is ${ordinal(place)} of ${waiting} in the fair order.`,
+  };
 }
 
 function named(group: Group): string {

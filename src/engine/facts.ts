@@ -70,13 +70,26 @@ export type Fact =
       readonly by?: string;
     }
   /** The run goes on in partition `to`, which knows it as the `n`th from here. Kept here until it is confirmed. */
-  | { readonly k: "moved"; readonly at: number; readonly run: string; readonly to: number; readonly n: number; readonly keys: readonly string[] }
+  | {
+      readonly k: "moved";
+      readonly at: number;
+      readonly run: string;
+      readonly to: number;
+      readonly n: number;
+      readonly keys: readonly string[];
+    }
   /** Partition `to` has journaled everything up to `n`. */
   | { readonly k: "confirmed"; readonly to: number; readonly n: number }
   /** The rules of a limit, as this partition applies them from here on. */
   | { readonly k: "limit"; readonly name: string; readonly maxRuns: number; readonly strategy: Strategy }
   /** Settings of one group by its operators; null takes maxRuns back. */
-  | { readonly k: "group"; readonly limit: string; readonly key: string; readonly maxRuns?: number | null; readonly paused?: boolean }
+  | {
+      readonly k: "group";
+      readonly limit: string;
+      readonly key: string;
+      readonly maxRuns?: number | null;
+      readonly paused?: boolean;
+    }
   /** The cron of a workflow has ticked at (scheduled time) `tick`; 0 takes its entry out. */
   | { readonly k: "cron"; readonly wf: string; readonly i: number; readonly tick: number };
 
@@ -115,7 +128,12 @@ export type SnapshotLine =
       readonly order: number;
       readonly outbox: Readonly<Record<string, number>>;
       readonly limits: readonly { readonly name: string; readonly maxRuns: number; readonly strategy: Strategy }[];
-      readonly groups: readonly { readonly limit: string; readonly key: string; readonly maxRuns?: number; readonly paused?: boolean }[];
+      readonly groups: readonly {
+        readonly limit: string;
+        readonly key: string;
+        readonly maxRuns?: number;
+        readonly paused?: boolean;
+      }[];
       readonly crons: readonly { readonly wf: string; readonly i: number; readonly tick: number }[];
       readonly turns: readonly { readonly limit: string; readonly key: string; readonly turns: Turns }[];
     }
@@ -130,7 +148,11 @@ export function comparePositions(a: Position, b: Position): number {
  * Writes a batch as one JSON message. The facts come as JSON texts already (each was written when it became true, so that
  * the size of a growing batch is known).
  */
-export function encodeBatch(inboxSeq: number, sources: Readonly<Record<string, Position>> | undefined, facts: readonly string[]): string {
+export function encodeBatch(
+  inboxSeq: number,
+  sources: Readonly<Record<string, Position>> | undefined,
+  facts: readonly string[],
+): string {
   const src = sources === undefined ? "" : `,"src":${JSON.stringify(sources)}`;
   return `{"v":1,"in":${inboxSeq}${src},"f":[${facts.join(",")}]}`;
 }

@@ -32,4 +32,3 @@ export interface HistoryPort {
   runsOfEvents(seqs: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>>;
   stop(): Promise<void>;
 }
-

@@ -74,7 +74,11 @@ export class Keyer {
       items.push(item);
       chars += item.length;
     }
-    const head: Pick<Extract<WorkMessage, { type: "keys" }>, "type" | "workflow" | "version"> = { type: "keys", workflow: spec.name, version: spec.version };
+    const head: Pick<Extract<WorkMessage, { type: "keys" }>, "type" | "workflow" | "version"> = {
+      type: "keys",
+      workflow: spec.name,
+      version: spec.version,
+    };
     try {
       const answer = await ask(worker, `${JSON.stringify(head).slice(0, -1)},"items":[${items.join(",")}]}`);
       partition.enqueue({
@@ -86,7 +90,10 @@ export class Keyer {
         },
       });
     } catch (error) {
-      logger.warn({ err: error, worker, workflow: spec.name, runs: runs.length }, "a worker did not answer with keys; asking again");
+      logger.warn(
+        { err: error, worker, workflow: spec.name, runs: runs.length },
+        "a worker did not answer with keys; asking again",
+      );
       const { setTimer = systemClock.setTimer } = this.#options;
       setTimer(() => {
         this.#busy.delete(id);

@@ -64,7 +64,11 @@ export class Lease {
           seen = revision;
           seenAt = performance.now();
         }
-        const free = entry === undefined || entry.value.released === true || entry.value.node === node || performance.now() - seenAt > entry.value.ttlMs;
+        const free =
+          entry === undefined ||
+          entry.value.released === true ||
+          entry.value.node === node ||
+          performance.now() - seenAt > entry.value.ttlMs;
         if (free) {
           const record: LeaseRecord = { node, epoch: (entry?.value.epoch ?? 0) + 1, ttlMs, beat: 0 };
           const taken = await bucket.compareAndSet(key, record, revision);
@@ -81,7 +85,10 @@ export class Lease {
           }
         } else if (!told) {
           told = true;
-          logger.info({ lease: key, owner: entry?.value.node, ttlMs: entry?.value.ttlMs }, "another engine node holds the lease; waiting until it is released or runs out");
+          logger.info(
+            { lease: key, owner: entry?.value.node, ttlMs: entry?.value.ttlMs },
+            "another engine node holds the lease; waiting until it is released or runs out",
+          );
         }
       } catch (error) {
         logger.debug({ err: error, lease: key }, "the lease could not be read; trying again");
@@ -145,7 +152,10 @@ export class Lease {
       if (this.#mode === "held") this.#arm(began);
     } catch (error) {
       // The server is away: nobody else can take the lease meanwhile either. The fence decides about what was written.
-      logger.debug({ err: error, lease: key, sinceMs: performance.now() - renewedAt }, "the lease could not be renewed; trying again");
+      logger.debug(
+        { err: error, lease: key, sinceMs: performance.now() - renewedAt },
+        "the lease could not be renewed; trying again",
+      );
       if (this.#mode === "held") this.#renewIn(Math.min(500, ttlMs / 3), renewedAt);
     }
   }

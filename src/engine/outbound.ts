@@ -62,7 +62,10 @@ export class Outbound implements EffectHandler {
     const { connection, names, keyer, partitions } = this.#options;
     switch (effect.type) {
       case "assign":
-        this.#collect(this.#assignments, effect.attempt.worker, { attempt: effect.attempt, json: assignmentJson(partition, effect.run, effect.attempt, names) });
+        this.#collect(this.#assignments, effect.attempt.worker, {
+          attempt: effect.attempt,
+          json: assignmentJson(partition, effect.run, effect.attempt, names),
+        });
         return;
       case "stop": {
         const stop = { run: effect.run, attempt: effect.attempt, partition: partition.number, reason: effect.reason };
@@ -139,7 +142,7 @@ export class Outbound implements EffectHandler {
   /** Until the worker answers, or the attempts are no longer its. */
   async #send(worker: string, assignments: readonly PendingAssignment[]): Promise<void> {
     const { connection, names, dispatcher, logger } = this.#options;
-    for (let open = assignments; open.length > 0 && !this.#stopped; ) {
+    for (let open = assignments; open.length > 0 && !this.#stopped;) {
       try {
         const text = `{"type":"assign","assignments":[${open.map(({ json }) => json).join(",")}]}`;
         const reply = await connection.request(names.work(worker), text, { timeoutMs: ANSWER_MS });
@@ -196,7 +199,11 @@ export function assignmentJson(partition: Partition, run: Run, attempt: Attempt,
   const ancestors = run.workflow.ancestors[attempt.step] ?? [];
   const outputs: Record<string, unknown> = {};
   if (ancestors.length > 0) {
-    const steps = (run.live?.snapshot.context as { readonly steps?: Readonly<Record<string, { readonly output?: unknown } | undefined>> } | undefined)?.steps;
+    const steps = (
+      run.live?.snapshot.context as
+        | { readonly steps?: Readonly<Record<string, { readonly output?: unknown } | undefined>> }
+        | undefined
+    )?.steps;
     for (const step of ancestors) outputs[step] = steps?.[step]?.output ?? null;
   }
   // Ids and the names of limits, workflows and steps need no escaping: their characters are those of subject tokens.

@@ -11,13 +11,18 @@ import type { Effect, PendingBatch } from "./core/batch-builder.ts";
 import { type Batch, encodeBatch, type Position, type SnapshotLine } from "./facts.ts";
 import type { LimitRules } from "./group.ts";
 import type { PartitionCore } from "./partition-core.ts";
+import { Lane } from "./lane.ts";
 import type { Creation, ReadyStep } from "./run.ts";
 import type { CompiledWorkflow } from "./workflows.ts";
 
 /** Where a partition's facts go and come from. JetStream in production, memory in the test kit. */
 export interface Journal {
   /** Appends one message. Resolves once it is known to be durable, or that another owner has written. Called one at a time. */
-  append(text: string): Promise<{ readonly outcome: "committed"; readonly seq: number } | { readonly outcome: "fenced" } | { readonly outcome: "stopped" }>;
+  append(
+    text: string,
+  ): Promise<
+    { readonly outcome: "committed"; readonly seq: number } | { readonly outcome: "fenced" } | { readonly outcome: "stopped" }
+  >;
   /** Stores a snapshot taken after journal message `journalSeq`, and lets go of what lies before it. */
   snapshot(lines: readonly string[], journalSeq: number, inboxSeq: number): Promise<void>;
 }
@@ -32,8 +37,21 @@ export interface EffectHandler {
 }
 
 export type Input =
-  | { readonly type: "creation"; readonly source: string; readonly position: Position; readonly creation: Creation; readonly accepted?: (() => void) | undefined }
-  | { readonly type: "command"; readonly seq: number; readonly command: Command | undefined; readonly bytes: number; readonly toCreation: ToCreation; readonly applied: () => void }
+  | {
+      readonly type: "creation";
+      readonly source: string;
+      readonly position: Position;
+      readonly creation: Creation;
+      readonly accepted?: (() => void) | undefined;
+    }
+  | {
+      readonly type: "command";
+      readonly seq: number;
+      readonly command: Command | undefined;
+      readonly bytes: number;
+      readonly toCreation: ToCreation;
+      readonly applied: () => void;
+    }
   | { readonly type: "assign"; readonly step: ReadyStep; readonly worker: string; readonly refused: () => void }
   | { readonly type: "give back"; readonly run: string; readonly attemptId: string; readonly how: "returned" | "lost" }
   | { readonly type: "keyed"; readonly answer: KeyAnswer; readonly done: () => void }
@@ -68,6 +86,8 @@ export interface PartitionOptions {
 
 /** Characters of facts after which a batch is closed. */
 const BATCH_CHARS = 128 * 1024;
+/** New runs that are looked at before there is another look for news. */
+const ARRIVALS_PER_ROUND = 200;
 /** Inputs that wait before senders are asked to hold back. */
 const CROWDED = 20_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -75,8 +95,10 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export class Partition {
   readonly core: PartitionCore;
   readonly #options: PartitionOptions;
-  #inputs: Input[] = [];
-  #head = 0;
+  /** News of runs that are here, and questions: these go first … */
+  readonly #news = new Lane<Input>();
+  /** … and new runs after them, a few at a time: a flood of events must not keep finished steps from freeing their slots. */
+  readonly #arrivals = new Lane<Input>();
   /** Results of the first input that were applied already, where a batch was closed in the midst of them. */
   #resultsDone = 0;
   #scheduled = false;
@@ -125,7 +147,8 @@ export class Partition {
       this.#cancelTimer?.();
       await this.#quiet();
       await this.#snapshotting;
-      if (snapshot && this.#factsSinceSnapshot > 0) await this.#writeSnapshot([...this.core.snapshotLines()], this.#journalSeq, this.core.inboxSeq);
+      if (snapshot && this.#factsSinceSnapshot > 0)
+        await this.#writeSnapshot([...this.core.snapshotLines()], this.#journalSeq, this.core.inboxSeq);
     }
     this.#mode = "stopped";
   }
@@ -134,20 +157,20 @@ export class Partition {
   abandon(): void {
     this.#mode = "stopped";
     this.#cancelTimer?.();
-    this.#inputs = [];
-    this.#head = 0;
+    this.#news.clear();
+    this.#arrivals.clear();
     for (const waiter of [...this.#roomWaiters.splice(0), ...this.#quietWaiters.splice(0)]) waiter();
   }
 
   enqueue(input: Input): void {
     if (this.#mode === "stopped" || (this.#mode === "stopping" && input.type !== "read")) return;
-    this.#inputs.push(input);
+    (input.type === "creation" ? this.#arrivals : this.#news).push(input);
     this.#schedule();
   }
 
   /** Resolves when there is room for more inputs; undefined when there is already. */
   room(): Promise<void> | undefined {
-    if (this.#inputs.length - this.#head < CROWDED || this.#mode === "stopped") return undefined;
+    if (this.#waiting < CROWDED || this.#mode === "stopped") return undefined;
     return new Promise((resolve) => this.#roomWaiters.push(resolve));
   }
 
@@ -184,28 +207,30 @@ export class Partition {
     const { core, now } = this.#options;
     core.setTime(now());
     let more = this.#mode === "running" && core.fireTimers(10_000) === 10_000;
-    while (this.#head < this.#inputs.length) {
-      const input = this.#inputs[this.#head];
-      if (input === undefined || !this.#fits(input)) break;
-      if (this.#apply(input)) this.#head++;
-      else break;
-    }
-    if (this.#head === this.#inputs.length) {
-      this.#inputs = [];
-      this.#head = 0;
-    } else {
-      more = more || !this.#appending;
-      if (this.#head > 1_000 && this.#head * 2 > this.#inputs.length) {
-        this.#inputs = this.#inputs.slice(this.#head);
-        this.#head = 0;
-      }
-    }
-    if (this.#roomWaiters.length > 0 && this.#inputs.length - this.#head < CROWDED / 2) for (const waiter of this.#roomWaiters.splice(0)) waiter();
+    const open = this.#take(this.#news, Infinity) && this.#take(this.#arrivals, ARRIVALS_PER_ROUND);
+    // A batch that is full goes on when the journal has the one before.
+    if (this.#waiting > 0 && (open || !this.#appending)) more = true;
+    if (this.#roomWaiters.length > 0 && this.#waiting < CROWDED / 2) for (const waiter of this.#roomWaiters.splice(0)) waiter();
     this.#options.pump();
     if (!this.#appending) this.#commit();
     if (more) this.#schedule();
     this.#armTimer();
-    if (!this.#appending && this.#head >= this.#inputs.length && !core.pending) for (const waiter of this.#quietWaiters.splice(0)) waiter();
+    if (!this.#appending && this.#waiting === 0 && !core.pending) for (const waiter of this.#quietWaiters.splice(0)) waiter();
+  }
+
+  get #waiting(): number {
+    return this.#news.length + this.#arrivals.length;
+  }
+
+  /** Applies inputs from a lane; false when the batch is full. */
+  #take(lane: Lane<Input>, max: number): boolean {
+    for (let taken = 0; taken < max; taken++) {
+      const input = lane.first;
+      if (input === undefined) return true;
+      if (!this.#fits(input) || !this.#apply(input)) return false;
+      lane.drop();
+    }
+    return true;
   }
 
   /** A batch has to stay below the server's largest message. */
@@ -264,7 +289,11 @@ export class Partition {
       if (core.pendingChars > BATCH_CHARS) return false;
       const result = results[this.#resultsDone++];
       if (result === undefined) continue;
-      if (!core.result(result)) logger.debug({ partition: this.number, runId: result.run, step: result.step, attemptId: result.attemptId, worker: result.worker }, "a result that nobody waits for was left alone");
+      if (!core.result(result))
+        logger.debug(
+          { partition: this.number, runId: result.run, step: result.step, attemptId: result.attemptId, worker: result.worker },
+          "a result that nobody waits for was left alone",
+        );
     }
     this.#resultsDone = 0;
     return true;
@@ -300,7 +329,8 @@ export class Partition {
     const text = encodeBatch(batch.inboxSeq, batch.sources, batch.facts);
     this.#factsSinceSnapshot += batch.facts.length;
     // Taken here, between two batches: the state is exactly what the journal says up to this message.
-    const due = this.#snapshotting === undefined && this.#factsSinceSnapshot >= Math.max(this.#options.snapshotEvery, core.runs.size);
+    const due =
+      this.#snapshotting === undefined && this.#factsSinceSnapshot >= Math.max(this.#options.snapshotEvery, core.runs.size);
     const lines = due ? [...core.snapshotLines()] : undefined;
     this.#appending = true;
     void this.#append(batch, text, lines);
@@ -322,7 +352,10 @@ export class Partition {
     for (const [source, position] of Object.entries(batch.sources ?? {})) this.#committedSources.set(source, position);
     this.#carryOut(batch);
     effects.committed(this, result.seq, text);
-    if (snapshot !== undefined) this.#snapshotting = this.#writeSnapshot(snapshot, result.seq, batch.inboxSeq).finally(() => (this.#snapshotting = undefined));
+    if (snapshot !== undefined)
+      this.#snapshotting = this.#writeSnapshot(snapshot, result.seq, batch.inboxSeq).finally(
+        () => (this.#snapshotting = undefined),
+      );
     this.#schedule();
   }
 
@@ -344,7 +377,10 @@ export class Partition {
     try {
       await this.#options.journal.snapshot(lines, journalSeq, inboxSeq);
     } catch (error) {
-      this.#options.logger.warn({ err: error, partition: this.number }, "a snapshot could not be written; the journal is kept until the next one");
+      this.#options.logger.warn(
+        { err: error, partition: this.number },
+        "a snapshot could not be written; the journal is kept until the next one",
+      );
     }
   }
 
@@ -366,7 +402,7 @@ export class Partition {
   }
 
   #quiet(): Promise<void> {
-    if (!this.#appending && this.#head >= this.#inputs.length && !this.core.pending) return Promise.resolve();
+    if (!this.#appending && this.#waiting === 0 && !this.core.pending) return Promise.resolve();
     this.#schedule();
     return new Promise((resolve) => this.#quietWaiters.push(resolve));
   }

@@ -61,7 +61,8 @@ export class Placement {
       if (old === undefined) fresh.set(name, home);
       else if (old === "by key") moved.set(name, home);
     }
-    for (const [name, old] of this.#homes) if (old !== "by key" && old.domain !== domain && domains.has(old.domain)) moved.set(name, home);
+    for (const [name, old] of this.#homes)
+      if (old !== "by key" && old.domain !== domain && domains.has(old.domain)) moved.set(name, home);
     return { fresh, moved };
   }
 

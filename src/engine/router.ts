@@ -26,7 +26,11 @@ export interface RouterOptions {
   /** A definition came by at `seq`: take it in before later events are looked at. */
   readonly onDefinition: (text: string, seq: number, timeMs: number) => Promise<void>;
   /** Keeps what cannot be used, with the reason. */
-  readonly reject: (what: string, message: { readonly data: Uint8Array; readonly headers?: Readonly<Record<string, string>> }, reason: string) => Promise<void>;
+  readonly reject: (
+    what: string,
+    message: { readonly data: Uint8Array; readonly headers?: Readonly<Record<string, string>> },
+    reason: string,
+  ) => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -143,10 +147,17 @@ export class Router {
       payload = JSON.parse(text);
       headers = readHeaders((header) => message.header(header));
     } catch (error) {
-      return this.#reject(message, name, error instanceof SyntaxError ? `expected JSON in UTF-8: ${error.message}` : (error as Error).message);
+      return this.#reject(
+        message,
+        name,
+        error instanceof SyntaxError ? `expected JSON in UTF-8: ${error.message}` : (error as Error).message,
+      );
     }
     let waits: Promise<void> | undefined;
-    for (const { partition, position, creation } of routeEvent({ workflows, placement, newRunId, eventsStream: names.eventsStream }, { name, seq, timeMs, text, payload, ...headers })) {
+    for (const { partition, position, creation } of routeEvent(
+      { workflows, placement, newRunId, eventsStream: names.eventsStream },
+      { name, seq, timeMs, text, payload, ...headers },
+    )) {
       const target = partitions[partition];
       if (target === undefined) continue;
       this.#handed[partition] = position;

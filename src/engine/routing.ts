@@ -43,7 +43,13 @@ export interface Routing {
 export function routeEvent({ workflows, placement, newRunId, eventsStream }: Routing, event: RoutedEvent): Route[] {
   const { name, seq, timeMs, text, payload, metadata, priority, traceparent } = event;
   return workflows.startedBy(name, seq).map((workflow, place) => {
-    const creation: { -readonly [K in keyof Creation]: Creation[K] } = { run: newRunId(timeMs), workflow, createdAt: Math.floor(timeMs), input: text, event: { name, seq } };
+    const creation: { -readonly [K in keyof Creation]: Creation[K] } = {
+      run: newRunId(timeMs),
+      workflow,
+      createdAt: Math.floor(timeMs),
+      input: text,
+      event: { name, seq },
+    };
     if (text.length > INLINE_INPUT_CHARS) creation.ref = { stream: eventsStream, seq };
     if (metadata !== undefined) creation.metadata = metadata;
     if (priority !== undefined) creation.priority = priority;
@@ -65,12 +71,23 @@ export function routeCall(
   return {
     // Schedules are kept at home, where they are found.
     partition: notBefore === undefined ? partition : placement.homeOf(workflow.name),
-    command: { ...call, type: "create", workflow: workflow.name, version: workflow.spec.version, ...(keys !== undefined && { keys }) },
+    command: {
+      ...call,
+      type: "create",
+      workflow: workflow.name,
+      version: workflow.spec.version,
+      ...(keys !== undefined && { keys }),
+    },
   };
 }
 
 /** The run of a command in an inbox. `ref`: where it is stored. */
-export function toCreation(command: CreateCommand, workflow: CompiledWorkflow, ref: { readonly stream: string; readonly seq: number }, nowMs: number): Creation {
+export function toCreation(
+  command: CreateCommand,
+  workflow: CompiledWorkflow,
+  ref: { readonly stream: string; readonly seq: number },
+  nowMs: number,
+): Creation {
   const { run, createdAt, keys, priority, metadata, notBefore, replayOf, traceparent } = command;
   const input = JSON.stringify(command.input ?? null);
   return {
@@ -88,9 +105,17 @@ export function toCreation(command: CreateCommand, workflow: CompiledWorkflow, r
   };
 }
 
-type Placed = Pick<Creation, "run" | "event"> & { readonly input?: string | undefined; readonly metadata?: Creation["metadata"] | undefined };
+type Placed = Pick<Creation, "run" | "event"> & {
+  readonly input?: string | undefined;
+  readonly metadata?: Creation["metadata"] | undefined;
+};
 
-function placeOf(placement: Placement, workflow: CompiledWorkflow, { run, input, metadata, event }: Placed, payload?: unknown): { readonly partition: number; readonly keys: readonly string[] | undefined } {
+function placeOf(
+  placement: Placement,
+  workflow: CompiledWorkflow,
+  { run, input, metadata, event }: Placed,
+  payload?: unknown,
+): { readonly partition: number; readonly keys: readonly string[] | undefined } {
   const { spec } = workflow;
   if (spec.limits.length === 0) return { partition: placement.partitionOf(spec, run, []), keys: undefined };
   // A worker computes them for the partition at home.
@@ -119,8 +144,12 @@ export function readHeaders(header: (name: string) => string | undefined): Event
     } catch {
       value = undefined;
     }
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new TypeError(`expected the header Sluice-Metadata to be a JSON object, got ${shorten(metadata)}`);
-    if (metadata.length > MAX_METADATA_CHARS) throw new TypeError(`expected the header Sluice-Metadata to have at most ${MAX_METADATA_CHARS} characters, got ${metadata.length}`);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw new TypeError(`expected the header Sluice-Metadata to be a JSON object, got ${shorten(metadata)}`);
+    if (metadata.length > MAX_METADATA_CHARS)
+      throw new TypeError(
+        `expected the header Sluice-Metadata to have at most ${MAX_METADATA_CHARS} characters, got ${metadata.length}`,
+      );
     parsed = value as Record<string, unknown>;
   }
   if (scope !== undefined) parsed = { ...parsed, scope };
@@ -128,9 +157,15 @@ export function readHeaders(header: (name: string) => string | undefined): Event
   if (priority !== undefined) {
     number = Number(priority);
     if (priority.trim() === "" || !Number.isInteger(number) || Math.abs(number) > MAX_PRIORITY)
-      throw new TypeError(`expected the header Sluice-Priority to be an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}, got ${shorten(priority)}`);
+      throw new TypeError(
+        `expected the header Sluice-Priority to be an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}, got ${shorten(priority)}`,
+      );
   }
-  return { ...(parsed !== undefined && { metadata: parsed }), ...(number !== undefined && { priority: number }), ...(traceparent !== undefined && { traceparent }) };
+  return {
+    ...(parsed !== undefined && { metadata: parsed }),
+    ...(number !== undefined && { priority: number }),
+    ...(traceparent !== undefined && { traceparent }),
+  };
 }
 
 function shorten(text: string): string {

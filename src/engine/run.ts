@@ -122,7 +122,12 @@ export class Run implements Entry {
     this.rest =
       metadata === undefined && notBefore === undefined && replayOf === undefined && traceparent === undefined
         ? undefined
-        : { ...(metadata && { metadata }), ...(notBefore !== undefined && { notBefore }), ...(replayOf && { replayOf }), ...(traceparent && { traceparent }) };
+        : {
+            ...(metadata && { metadata }),
+            ...(notBefore !== undefined && { notBefore }),
+            ...(replayOf && { replayOf }),
+            ...(traceparent && { traceparent }),
+          };
   }
 
   /** The keys that it holds or waits for; empty before it has arrived at its groups. */
@@ -132,7 +137,9 @@ export class Run implements Entry {
 
   /** The input is large, and can be read again from where it came. */
   get inputIsElsewhere(): boolean {
-    return this.input !== undefined && this.input.length > INLINE_INPUT_CHARS && (this.ref !== undefined || this.event !== undefined);
+    return (
+      this.input !== undefined && this.input.length > INLINE_INPUT_CHARS && (this.ref !== undefined || this.event !== undefined)
+    );
   }
 
   /** Large inputs are read again when they are needed. */

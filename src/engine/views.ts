@@ -29,7 +29,10 @@ export function runView(core: PartitionCore, run: Run): RunView {
   }
   const starts = [...(live?.attempts.values() ?? [])].map((attempt) => attempt.startedAt ?? attempt.assignedAt);
   const limits = run.workflow.spec.limits;
-  const keys = run.groups.length > 0 ? run.groups.map(({ limit, key }) => ({ limit, key })) : (run.rest?.keys ?? []).map((key, i) => ({ limit: limits[i]?.name ?? "", key })).filter(({ key }) => key !== ""); // "": not known yet
+  const keys =
+    run.groups.length > 0
+      ? run.groups.map(({ limit, key }) => ({ limit, key }))
+      : (run.rest?.keys ?? []).map((key, i) => ({ limit: limits[i]?.name ?? "", key })).filter(({ key }) => key !== ""); // "": not known yet
   return {
     id: run.run,
     workflow: run.workflow.name,

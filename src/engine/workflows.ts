@@ -77,7 +77,9 @@ export class Workflows {
 
   /** Workflows that the event starts, by name, in the versions that were in force at that sequence of the events stream. */
   startedBy(event: string, seq: number): readonly CompiledWorkflow[] {
-    return this.#eventIndex().match(event).filter((workflow) => this.#inForce(workflow.name, seq) === workflow);
+    return this.#eventIndex()
+      .match(event)
+      .filter((workflow) => this.#inForce(workflow.name, seq) === workflow);
   }
 
   #inForce(name: string, seq: number): CompiledWorkflow | undefined {
@@ -101,6 +103,7 @@ export class Workflows {
 
 function ancestorsOf(spec: WorkflowSpec): Record<string, readonly string[]> {
   const found: Record<string, readonly string[]> = {};
-  for (const step of spec.steps) found[step.name] = [...new Set(step.after.flatMap((parent) => [...(found[parent] ?? []), parent]))];
+  for (const step of spec.steps)
+    found[step.name] = [...new Set(step.after.flatMap((parent) => [...(found[parent] ?? []), parent]))];
   return found;
 }

@@ -106,7 +106,13 @@ export function foldRun(stays: readonly Stay[], options: FoldOptions): RunRow | 
   return { view, ...(inputRef !== undefined && { inputRef }), partition: currentPartition(stays) };
 }
 
-const ARRIVALS = { scheduled: "scheduled", keying: "keying", waiting: "queued", refused: "queued", active: "run.admitted" } as const;
+const ARRIVALS = {
+  scheduled: "scheduled",
+  keying: "keying",
+  waiting: "queued",
+  refused: "queued",
+  active: "run.admitted",
+} as const;
 
 /** What happened to a run, oldest first. */
 export function eventsOf(stays: readonly Stay[], spec: WorkflowSpec | undefined): readonly RunEventView[] {

@@ -223,7 +223,12 @@ export class PartitionStream {
     });
   }
 
-  async #readTo(subject: string, from: number, to: number, onMessage: (message: ReadMessage) => void | Promise<void>): Promise<void> {
+  async #readTo(
+    subject: string,
+    from: number,
+    to: number,
+    onMessage: (message: ReadMessage) => void | Promise<void>,
+  ): Promise<void> {
     if (to < from) return;
     let done: () => void = () => undefined;
     const finished = new Promise<void>((resolve) => (done = resolve));

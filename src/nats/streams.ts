@@ -96,7 +96,9 @@ export async function firstSeqSince(connection: Connection, stream: string, time
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     // The first one there is from the middle on: some may be gone.
-    const { message } = (await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ seq: middle, next_by_subj: ">" }))).json<{
+    const { message } = (
+      await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ seq: middle, next_by_subj: ">" }))
+    ).json<{
       message?: { seq: number; time: string };
     }>();
     if (message === undefined || message.seq >= high) high = middle;

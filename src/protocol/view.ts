@@ -160,7 +160,18 @@ export interface RunListQuery {
 
 /** Operations of the NATS service: subject `sluice.api.<operation>`, JSON in, JSON out. */
 export interface Operations {
-  "run.create": { request: { workflow: string; input: unknown; priority?: number; metadata?: Record<string, unknown>; at?: string | number; delay?: string | number; traceparent?: string }; reply: RunView };
+  "run.create": {
+    request: {
+      workflow: string;
+      input: unknown;
+      priority?: number;
+      metadata?: Record<string, unknown>;
+      at?: string | number;
+      delay?: string | number;
+      traceparent?: string;
+    };
+    reply: RunView;
+  };
   "run.get": { request: { id: string }; reply: RunView };
   "run.list": { request: RunListQuery; reply: Page<RunView> };
   "run.cancel": { request: { id: string }; reply: RunView };

@@ -67,7 +67,17 @@ export type WorkMessage =
   /** Answered with WorkAnswer. Ordered: the assignments of one message start in their order. */
   | { readonly type: "assign"; readonly assignments: readonly Assignment[] }
   /** Abort the signals of these attempts. Each is confirmed by a `stopped` (or other) result; unknown ones are too. */
-  | { readonly type: "stop"; readonly attempts: readonly { readonly attemptId: string; readonly partition: number; readonly run: string; readonly step: string; readonly reason: string; readonly graceMs: number }[] }
+  | {
+      readonly type: "stop";
+      readonly attempts: readonly {
+        readonly attemptId: string;
+        readonly partition: number;
+        readonly run: string;
+        readonly step: string;
+        readonly reason: string;
+        readonly graceMs: number;
+      }[];
+    }
   /** Compute the function keys of these runs (all limits of the workflow whose key is a function). Answered with KeyAnswer. */
   | { readonly type: "keys"; readonly workflow: string; readonly version: string; readonly items: readonly KeyRequestItem[] }
   /** Answered with WorkerStatus, with `attempts` filled in. */

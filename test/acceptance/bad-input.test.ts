@@ -27,18 +27,31 @@ async function rejected(): Promise<Rejected[]> {
   const found: Rejected[] = [];
   for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq++) {
     const message = await manager.streams.getMessage("SLUICE_REJECTED", { seq });
-    if (message !== null) found.push({ subject: message.subject, reason: message.header.get("Sluice-Reason"), payload: new TextDecoder().decode(message.data) });
+    if (message !== null)
+      found.push({
+        subject: message.subject,
+        reason: message.header.get("Sluice-Reason"),
+        payload: new TextDecoder().decode(message.data),
+      });
   }
   return found;
 }
 
 const rejection = async (subject: string, payload: string): Promise<Rejected> =>
-  await waitFor(async () => (await rejected()).find((one) => one.subject === subject && one.payload === payload), { what: `${payload.slice(0, 40)} on ${subject}` });
+  await waitFor(async () => (await rejected()).find((one) => one.subject === subject && one.payload === payload), {
+    what: `${payload.slice(0, 40)} on ${subject}`,
+  });
 
 /** The engine takes an event and runs it: it has got past everything before. */
 async function works(): Promise<void> {
   const { seq } = await cluster.client.publish("plain", {});
-  await waitFor(async () => (await cluster.client.runs.list({ workflow: "plain", size: 1 })).items.some((run) => run.event?.seq === seq && run.status === "SUCCEEDED"), { what: "an event to run" });
+  await waitFor(
+    async () =>
+      (await cluster.client.runs.list({ workflow: "plain", size: 1 })).items.some(
+        (run) => run.event?.seq === seq && run.status === "SUCCEEDED",
+      ),
+    { what: "an event to run" },
+  );
   const run = await cluster.client.run("plain", {});
   await run.result({ timeout: "10s" });
 }
@@ -53,10 +66,30 @@ describe("an event", () => {
   it.each([
     { what: "is not JSON", payload: "{nonsense", reason: /^expected JSON in UTF-8: / },
     { what: "is empty", payload: "", reason: /^expected JSON in UTF-8: / },
-    { what: "has metadata that are not JSON", payload: '{"a":1}', fields: { "Sluice-Metadata": "tenant=a" }, reason: /^expected the header Sluice-Metadata to be a JSON object, got "tenant=a"$/ },
-    { what: "has metadata that are no object", payload: '{"a":2}', fields: { "Sluice-Metadata": "[1]" }, reason: /^expected the header Sluice-Metadata to be a JSON object, got "\[1\]"$/ },
-    { what: "has a priority that is no number", payload: '{"a":3}', fields: { "Sluice-Priority": "high" }, reason: /^expected the header Sluice-Priority to be an integer from -1000000 to 1000000, got "high"$/ },
-    { what: "has a priority beyond all bounds", payload: '{"a":4}', fields: { "Sluice-Priority": "1e99" }, reason: /^expected the header Sluice-Priority to be an integer/ },
+    {
+      what: "has metadata that are not JSON",
+      payload: '{"a":1}',
+      fields: { "Sluice-Metadata": "tenant=a" },
+      reason: /^expected the header Sluice-Metadata to be a JSON object, got "tenant=a"$/,
+    },
+    {
+      what: "has metadata that are no object",
+      payload: '{"a":2}',
+      fields: { "Sluice-Metadata": "[1]" },
+      reason: /^expected the header Sluice-Metadata to be a JSON object, got "\[1\]"$/,
+    },
+    {
+      what: "has a priority that is no number",
+      payload: '{"a":3}',
+      fields: { "Sluice-Priority": "high" },
+      reason: /^expected the header Sluice-Priority to be an integer from -1000000 to 1000000, got "high"$/,
+    },
+    {
+      what: "has a priority beyond all bounds",
+      payload: '{"a":4}',
+      fields: { "Sluice-Priority": "1e99" },
+      reason: /^expected the header Sluice-Priority to be an integer/,
+    },
   ])("that $what is kept with the reason, and starts nothing", async ({ payload, fields, reason }) => {
     const { seq } = (await raw("sluice.events.plain", payload, fields)).json<{ seq: number }>();
     expect((await rejection("sluice.rejected.events.plain", payload)).reason).toMatch(reason);
@@ -74,20 +107,38 @@ describe("an event", () => {
   it("of 1 MB, as large as the server takes, gets to its handler whole", async () => {
     const payload = { text: "é".repeat(524_000) };
     const { seq } = await cluster.client.publish("plain", payload);
-    const run = await waitFor(async () => (await cluster.runs("plain")).find((one) => one.event?.seq === seq && one.status === "SUCCEEDED"), { what: "the large event to run" });
+    const run = await waitFor(
+      async () => (await cluster.runs("plain")).find((one) => one.event?.seq === seq && one.status === "SUCCEEDED"),
+      { what: "the large event to run" },
+    );
     expect(run.outputs).toEqual({ work: { characters: JSON.stringify(payload).length } });
   });
 
   it("that is larger is refused to whoever publishes it", async () => {
     const error = await cluster.client.publish("plain", { text: "x".repeat(1_100_000) }).catch((thrown: unknown) => thrown);
     expect(isPayloadTooLargeError(error)).toBe(true);
-    expect(error).toMatchObject({ message: expect.stringMatching(/^the payload of event "plain" has 1100011 bytes, more than the \d+ that the NATS server takes$/) });
+    expect(error).toMatchObject({
+      message: expect.stringMatching(
+        /^the payload of event "plain" has 1100011 bytes, more than the \d+ that the NATS server takes$/,
+      ),
+    });
   });
 
   it("may be any JSON, nested however deep", async () => {
-    for (const payload of ["null", "0", '"text"', "[]", '{"__proto__":{"a":1},"constructor":null}', `${"[".repeat(50_000)}${"]".repeat(50_000)}`, `{"a":${"[".repeat(200)}1${"]".repeat(200)}}`]) {
+    for (const payload of [
+      "null",
+      "0",
+      '"text"',
+      "[]",
+      '{"__proto__":{"a":1},"constructor":null}',
+      `${"[".repeat(50_000)}${"]".repeat(50_000)}`,
+      `{"a":${"[".repeat(200)}1${"]".repeat(200)}}`,
+    ]) {
       const { seq } = (await raw("sluice.events.deep", payload)).json<{ seq: number }>();
-      await waitFor(async () => (await cluster.runs("deep")).some((run) => run.event?.seq === seq && run.status === "SUCCEEDED"), { what: `${payload.slice(0, 40)} to run` });
+      await waitFor(
+        async () => (await cluster.runs("deep")).some((run) => run.event?.seq === seq && run.status === "SUCCEEDED"),
+        { what: `${payload.slice(0, 40)} to run` },
+      );
     }
     await works();
   });
@@ -114,7 +165,9 @@ describe("an input that the schema refuses", () => {
   it("fails it before its key is computed, where that needs the input", async () => {
     const run = await cluster.client.run("strict-key", { user: null });
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "INPUT_INVALID" });
-    expect(await run.get()).toMatchObject({ error: { code: "INPUT_INVALID", issues: [expect.objectContaining({ path: ["user"] })] } });
+    expect(await run.get()).toMatchObject({
+      error: { code: "INPUT_INVALID", issues: [expect.objectContaining({ path: ["user"] })] },
+    });
   });
 });
 
@@ -135,16 +188,25 @@ describe("a key", () => {
     expect((await run.get()).error).toMatchObject({ code: "KEY_FAILED", message: expect.stringContaining(message) });
   });
 
-  it.each(["line\nbreak", "spaces", "dots", "1-kb", "__proto__"])("of strange characters (%s) is one like any other", async (key) => {
-    const gate = `strange-${Buffer.from(key).toString("hex")}`;
-    const holder = await cluster.client.run("keyed", { key, gate });
-    await cluster.started(holder.id);
-    const next = await cluster.client.run("keyed", { key });
-    const { key: named } = await waitFor(async () => (await next.get()).keys[0], { what: "its key to be known" });
-    expect(await cluster.client.groups.get({ limit: "keyed", key: named })).toMatchObject({ key: named, active: 1, waiting: 1, activeRuns: [holder.id], waitingRuns: [next.id] });
-    await cluster.open(gate);
-    await next.result({ timeout: "10s" });
-  });
+  it.each(["line\nbreak", "spaces", "dots", "1-kb", "__proto__"])(
+    "of strange characters (%s) is one like any other",
+    async (key) => {
+      const gate = `strange-${Buffer.from(key).toString("hex")}`;
+      const holder = await cluster.client.run("keyed", { key, gate });
+      await cluster.started(holder.id);
+      const next = await cluster.client.run("keyed", { key });
+      const { key: named } = await waitFor(async () => (await next.get()).keys[0], { what: "its key to be known" });
+      expect(await cluster.client.groups.get({ limit: "keyed", key: named })).toMatchObject({
+        key: named,
+        active: 1,
+        waiting: 1,
+        activeRuns: [holder.id],
+        waitingRuns: [next.id],
+      });
+      await cluster.open(gate);
+      await next.result({ timeout: "10s" });
+    },
+  );
 
   it.each([
     [{}, /there is no "user" in input|no such key/i],
@@ -156,7 +218,10 @@ describe("a key", () => {
     const { seq } = await cluster.client.publish("expressed", input);
     const direct = await cluster.client.run("expressed", input);
     await expect(direct.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "KEY_FAILED" });
-    const byEvent = await waitFor(async () => (await cluster.runs("expressed")).find((run) => run.event?.seq === seq && run.status === "FAILED"), { what: "the event's run to fail" });
+    const byEvent = await waitFor(
+      async () => (await cluster.runs("expressed")).find((run) => run.event?.seq === seq && run.status === "FAILED"),
+      { what: "the event's run to fail" },
+    );
     for (const run of [byEvent, await direct.get()]) {
       expect(run).toMatchObject({ reason: "KEY_FAILED", error: { code: "KEY_FAILED" } });
       expect(run.error?.message).toMatch(message);
@@ -175,7 +240,11 @@ describe("an output", () => {
   ])("that cannot be stored (%s) fails its step at once, with the reason", async (output, code, message) => {
     const run = await cluster.client.run("outputs", { output });
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "STEP_FAILED", step: "work" });
-    expect((await run.get()).steps["work"]).toMatchObject({ status: "FAILED", attempts: 1, error: { code, message: expect.stringContaining(message) } });
+    expect((await run.get()).steps["work"]).toMatchObject({
+      status: "FAILED",
+      attempts: 1,
+      error: { code, message: expect.stringContaining(message) },
+    });
   });
 
   it.each([
@@ -197,7 +266,9 @@ describe("an output", () => {
   it("must, with those of the other steps of its run, stay below what one message holds", async () => {
     const run = await cluster.client.run("sum", {});
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "STEP_FAILED", step: "two" });
-    expect((await run.get()).steps["two"]).toMatchObject({ error: { code: "OUTPUT_TOO_LARGE", message: expect.stringContaining("expected the outputs of a run to take at most") } });
+    expect((await run.get()).steps["two"]).toMatchObject({
+      error: { code: "OUTPUT_TOO_LARGE", message: expect.stringContaining("expected the outputs of a run to take at most") },
+    });
   });
 });
 
@@ -220,8 +291,10 @@ describe("what a handler throws", () => {
 });
 
 describe("garbage on the subjects of the cluster itself", () => {
-  const inbox = (payload: unknown, partition: number): Promise<Msg> => raw(`sluice.partition.${partition}.inbox`, typeof payload === "string" ? payload : JSON.stringify(payload));
-  const toAll = async (payload: unknown): Promise<void> => void (await Promise.all(Array.from({ length: 8 }, (_, partition) => inbox(payload, partition))));
+  const inbox = (payload: unknown, partition: number): Promise<Msg> =>
+    raw(`sluice.partition.${partition}.inbox`, typeof payload === "string" ? payload : JSON.stringify(payload));
+  const toAll = async (payload: unknown): Promise<void> =>
+    void (await Promise.all(Array.from({ length: 8 }, (_, partition) => inbox(payload, partition))));
   /** The engine has read all inboxes up to here. */
   const passed = async (): Promise<void> => {
     for (let i = 0; i < 16; i++) await (await cluster.client.run("plain", {})).result({ timeout: "10s" });
@@ -301,7 +374,13 @@ describe("garbage on the subjects of the cluster itself", () => {
       results: [
         { ...result, run: "no-such-run", attemptId: "no-such-run.work.1" },
         { ...result, run: finished.id, attemptId: `${finished.id}.work.1` },
-        { ...result, run: finished.id, attemptId: `${finished.id}.work.1`, outcome: "failed", error: { name: "Error", message: "late" } },
+        {
+          ...result,
+          run: finished.id,
+          attemptId: `${finished.id}.work.1`,
+          outcome: "failed",
+          error: { name: "Error", message: "late" },
+        },
         // Of an attempt that is not the one that runs, and of a step that the workflow does not have.
         { ...result, run: holder.id, attemptId: `${attemptId}9` },
         { ...result, run: holder.id, attemptId, step: "no-such-step" },
@@ -337,7 +416,14 @@ describe("garbage on the subjects of the cluster itself", () => {
       cluster.nats.publish(`sluice.work.${worker?.id}`, payload);
       cluster.nats.publish("sluice.engines.hello", payload);
     }
-    for (const payload of ['{"type":"assign"}', '{"type":"assign","assignments":[null]}', '{"type":"stop"}', '{"type":"stop","attempts":[{}]}', '{"type":"keys"}', '{"type":"keys","workflow":"keyed","version":"x","items":[null]}'])
+    for (const payload of [
+      '{"type":"assign"}',
+      '{"type":"assign","assignments":[null]}',
+      '{"type":"stop"}',
+      '{"type":"stop","attempts":[{}]}',
+      '{"type":"keys"}',
+      '{"type":"keys","workflow":"keyed","version":"x","items":[null]}',
+    ])
       cluster.nats.publish(`sluice.work.${worker?.id}`, payload);
     await cluster.nats.flush();
     await works();
@@ -353,14 +439,29 @@ describe("garbage on the subjects of the cluster itself", () => {
     expect(await ask("run.get", "garbage")).toEqual(["400", expect.stringContaining("run.get: expected the request to be JSON")]);
     expect(await ask("run.get", "{}")).toEqual(["400", expect.stringContaining("'id'")]);
     expect(await ask("run.get", '{"id":"no-such-run"}')).toEqual(["404", expect.stringContaining("no-such-run")]);
-    expect(await ask("run.create", '{"workflow":"no-such-workflow","input":1}')).toEqual(["404", expect.stringContaining("no-such-workflow")]);
-    expect(await ask("run.create", '{"workflow":"plain","input":1,"delay":"soon"}')).toEqual(["400", expect.stringContaining("'delay'")]);
+    expect(await ask("run.create", '{"workflow":"no-such-workflow","input":1}')).toEqual([
+      "404",
+      expect.stringContaining("no-such-workflow"),
+    ]);
+    expect(await ask("run.create", '{"workflow":"plain","input":1,"delay":"soon"}')).toEqual([
+      "400",
+      expect.stringContaining("'delay'"),
+    ]);
     expect(await ask("run.list", '{"cursor":"garbage"}')).toEqual(["400", expect.stringContaining("cursor")]);
     expect(await ask("run.list", '{"status":"ASLEEP"}')).toEqual(["400", expect.stringContaining("status")]);
     expect(await ask("event.list", '{"cursor":"?"}')).toEqual(["400", expect.stringContaining("cursor")]);
-    expect(await ask("group.get", '{"limit":"no-such-limit","key":"k"}')).toEqual(["404", expect.stringContaining("no-such-limit")]);
-    expect(await ask("group.update", '{"limit":"keyed","key":"k","maxRuns":0}')).toEqual(["400", expect.stringContaining("maxRuns")]);
-    expect(await ask("workflow.register", '{"spec":{"name":"x","version":"1","steps":[{"name":"s"}],"limits":[]}}')).toEqual(["400", expect.any(String)]);
+    expect(await ask("group.get", '{"limit":"no-such-limit","key":"k"}')).toEqual([
+      "404",
+      expect.stringContaining("no-such-limit"),
+    ]);
+    expect(await ask("group.update", '{"limit":"keyed","key":"k","maxRuns":0}')).toEqual([
+      "400",
+      expect.stringContaining("maxRuns"),
+    ]);
+    expect(await ask("workflow.register", '{"spec":{"name":"x","version":"1","steps":[{"name":"s"}],"limits":[]}}')).toEqual([
+      "400",
+      expect.any(String),
+    ]);
     await works();
   });
 });
@@ -370,13 +471,16 @@ describe("a foreign message in a journal", () => {
     const own = await startCluster({ workflows: ["hostile"] });
     const held: RunView[] = [];
     for (let n = 0; n < 16; n++) held.push(await (await own.client.run("keyed", { key: `k${n}`, n, gate: "journal" })).get());
-    for (let partition = 0; partition < 8; partition++) await own.nats.request(`sluice.partition.${partition}.journal`, `garbage ${partition}`);
-    for (let partition = 0; partition < 8; partition++) await own.nats.request(`sluice.partition.${partition}.inbox`, '{"type":"cancel","run":"nobody"}');
+    for (let partition = 0; partition < 8; partition++)
+      await own.nats.request(`sluice.partition.${partition}.journal`, `garbage ${partition}`);
+    for (let partition = 0; partition < 8; partition++)
+      await own.nats.request(`sluice.partition.${partition}.inbox`, '{"type":"cancel","run":"nobody"}');
     await own.open("journal");
     const runs = await own.ended("keyed", 16);
     expect(runs.map(({ status }) => status)).toEqual(held.map(() => "SUCCEEDED"));
     cluster = own;
-    for (let partition = 0; partition < 8; partition++) await rejection(`sluice.rejected.journal.${partition}`, `garbage ${partition}`);
+    for (let partition = 0; partition < 8; partition++)
+      await rejection(`sluice.rejected.journal.${partition}`, `garbage ${partition}`);
     expect(own.engine.stderr).toContain("another engine node wrote to the journal");
     expect(own.engine.ended).toBe(false);
   });

@@ -31,10 +31,15 @@ describe("the explanation of a run", () => {
       sentence: `It waits for a slot in limit "one-at-a-time" for key "k": 1 of 1 in use by ${holder.id}; it is 1st of 2 in line.`,
     });
     expect(await explain(low)).toMatchObject({ position: 2, sentence: expect.stringMatching(/; it is 2nd of 2 in line\.$/) });
-    expect((await explain(holder)).sentence).toMatch(new RegExp(`^It is running step "only" \\(attempt 1\\) on worker ${await worker()} for \\d+`));
+    expect((await explain(holder)).sentence).toMatch(
+      new RegExp(`^It is running step "only" \\(attempt 1\\) on worker ${await worker()} for \\d+`),
+    );
 
     const printed = await runCli(["runs", "explain", second.id, "--nats", cluster.server.url]);
-    expect(printed).toMatchObject({ code: 0, stdout: `It waits for a slot in limit "one-at-a-time" for key "k": 1 of 1 in use by ${holder.id}; it is 1st of 2 in line.\n` });
+    expect(printed).toMatchObject({
+      code: 0,
+      stdout: `It waits for a slot in limit "one-at-a-time" for key "k": 1 of 1 in use by ${holder.id}; it is 1st of 2 in line.\n`,
+    });
 
     await cluster.open("limit");
     await Promise.all([low.result({ timeout: "10s" }), second.result({ timeout: "10s" })]);
@@ -57,7 +62,10 @@ describe("the explanation of a run", () => {
   });
 
   it("says that all workers' slots are taken, and who is before it", async () => {
-    const takers = [await cluster.client.run("prioritized", { key: "a", gate: "slots" }), await cluster.client.run("prioritized", { key: "b", gate: "slots" })];
+    const takers = [
+      await cluster.client.run("prioritized", { key: "a", gate: "slots" }),
+      await cluster.client.run("prioritized", { key: "b", gate: "slots" }),
+    ];
     for (const { id } of takers) await cluster.started(id);
     const first = await cluster.client.run("prioritized", { key: "c" });
     const second = await cluster.client.run("prioritized", { key: "d" });
@@ -67,7 +75,8 @@ describe("the explanation of a run", () => {
       step: "work",
       position: 2,
       waiting: 2,
-      sentence: 'Step "work" is ready and waits for a free slot on the one worker that serves it; it is 2nd of 2 in the fair order.',
+      sentence:
+        'Step "work" is ready and waits for a free slot on the one worker that serves it; it is 2nd of 2 in the fair order.',
     });
     expect(await explain(first)).toMatchObject({ position: 1, waiting: 2 });
     await cluster.open("slots");
@@ -83,7 +92,9 @@ describe("the explanation of a run", () => {
     const wait = Date.parse(explanation.until ?? "") - Date.now();
     expect(wait).toBeGreaterThan(20_000);
     expect(wait).toBeLessThan(60_000);
-    expect(explanation.sentence).toMatch(new RegExp(`^Step "only" failed in attempt 1 \\(failure 1 of 1\\) and is tried again at ${explanation.until}, in \\d+`));
+    expect(explanation.sentence).toMatch(
+      new RegExp(`^Step "only" failed in attempt 1 \\(failure 1 of 1\\) and is tried again at ${explanation.until}, in \\d+`),
+    );
     await run.cancel();
   });
 
@@ -116,9 +127,18 @@ describe("the explanation of a run", () => {
   it("says that no worker is there, for its step or for its key", async () => {
     await cluster.workers[0]?.stop();
     const step = await cluster.client.run("one-at-a-time", { key: "nobody" });
-    expect(await explain(step)).toMatchObject({ status: "RUNNING", waitingFor: "worker", step: "only", sentence: 'Step "only" is ready, but no worker serves step "only" of workflow "one-at-a-time".' });
+    expect(await explain(step)).toMatchObject({
+      status: "RUNNING",
+      waitingFor: "worker",
+      step: "only",
+      sentence: 'Step "only" is ready, but no worker serves step "only" of workflow "one-at-a-time".',
+    });
     const key = await cluster.client.run("function-key", { key: "nobody" });
-    expect(await explain(key)).toMatchObject({ status: "QUEUED", waitingFor: "key", sentence: 'It waits for its concurrency key, which a worker node computes, and no worker serves workflow "function-key".' });
+    expect(await explain(key)).toMatchObject({
+      status: "QUEUED",
+      waitingFor: "key",
+      sentence: 'It waits for its concurrency key, which a worker node computes, and no worker serves workflow "function-key".',
+    });
     await cluster.startWorker(["limits", "steps", "triggers"]);
     await Promise.all([step.result({ timeout: "10s" }), key.result({ timeout: "10s" })]);
   });

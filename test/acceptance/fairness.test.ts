@@ -52,12 +52,17 @@ describe("10,000 waiting runs of one key", () => {
     await cluster.client.groups.pause(group);
     const flood = Array.from({ length: WAITING }, (_, n) => ({ event: "round-robin-5", payload: { key: "flood", n } }));
     await cluster.client.publishMany(flood);
-    await waitFor(async () => (await cluster.client.groups.get(group)).waiting === WAITING, { timeoutMs: 30_000, what: "10,000 runs to wait" });
+    await waitFor(async () => (await cluster.client.groups.get(group)).waiting === WAITING, {
+      timeoutMs: 30_000,
+      what: "10,000 runs to wait",
+    });
 
     const latency = async (key: string): Promise<number> => {
       const before = now();
       const { seq } = await cluster.client.publish("round-robin-5", { key });
-      const start = await waitFor(() => cluster.starts("round-robin-5").find((entry) => entry.seq === seq), { what: `the run of ${key} to start` });
+      const start = await waitFor(() => cluster.starts("round-robin-5").find((entry) => entry.seq === seq), {
+        what: `the run of ${key} to start`,
+      });
       return start.at - before;
     };
     const whileTheyWait: number[] = [];
@@ -70,7 +75,9 @@ describe("10,000 waiting runs of one key", () => {
     const left = (await cluster.client.groups.get(group)).waiting;
 
     const shown = (times: readonly number[]): string => times.map((ms) => ms.toFixed(1)).join(", ");
-    console.log(`publish to handler start: ${shown(whileTheyWait)} ms beside 10,000 that wait; ${shown(whileTheyRun)} ms beside those that run (${left} left)`);
+    console.log(
+      `publish to handler start: ${shown(whileTheyWait)} ms beside 10,000 that wait; ${shown(whileTheyRun)} ms beside those that run (${left} left)`,
+    );
     expect(left).toBeGreaterThan(0);
     expect(Math.max(...whileTheyWait, ...whileTheyRun)).toBeLessThan(BOUND_MS);
   });

@@ -91,9 +91,11 @@ async function check(cluster: Cluster, acknowledged: readonly number[], kills: r
     for await (const event of cluster.client.runs.events(run.id)) events.push(event);
     for (const step of ["first", "second"]) {
       const results = events.filter(({ type }) => type === `xstate.done.actor.${step}`);
-      if (results.length !== 1) throw new Error(`run ${run.id} has ${results.length} results of step ${step}: ${JSON.stringify(events)}`);
+      if (results.length !== 1)
+        throw new Error(`run ${run.id} has ${results.length} results of step ${step}: ${JSON.stringify(events)}`);
       const output = run.outputs?.[step] as { n: number; attemptId: string };
-      if (output.n !== numberOf(run) || !completed.has(output.attemptId)) throw new Error(`run ${run.id} has an output of step ${step} that no handler returned: ${JSON.stringify(output)}`);
+      if (output.n !== numberOf(run) || !completed.has(output.attemptId))
+        throw new Error(`run ${run.id} has an output of step ${step} that no handler returned: ${JSON.stringify(output)}`);
     }
     if (events.filter(({ type }) => type.startsWith("step.started.first")).length > 1) repeated.add(run.id);
   });
@@ -106,7 +108,10 @@ async function check(cluster: Cluster, acknowledged: readonly number[], kills: r
 
   // No slot has leaked: as many new runs as there are slots start at once.
   const before = now();
-  const fresh = Array.from({ length: KEYS * MAX_RUNS }, (_, i) => ({ event: "load", payload: { key: `key-${i % KEYS}`, n: RUNS + i } }));
+  const fresh = Array.from({ length: KEYS * MAX_RUNS }, (_, i) => ({
+    event: "load",
+    payload: { key: `key-${i % KEYS}`, n: RUNS + i },
+  }));
   await cluster.client.publishMany(fresh);
   const started = await waitFor(
     () => {
@@ -122,12 +127,15 @@ async function check(cluster: Cluster, acknowledged: readonly number[], kills: r
 
 /** The records, once each execution has an end: what was told to stop may take a moment. */
 async function allEnded(cluster: Cluster, workflow: string, kills: readonly Kill[]): Promise<HandlerRecord[]> {
-  return await waitFor(() => {
-    const seen = cluster.records(workflow);
-    const { problems } = executionsOf(seen, kills);
-    if (problems.length > 0) throw new Error(problems.slice(0, 3).join("; "));
-    return seen;
-  }, { what: "every execution to have ended" });
+  return await waitFor(
+    () => {
+      const seen = cluster.records(workflow);
+      const { problems } = executionsOf(seen, kills);
+      if (problems.length > 0) throw new Error(problems.slice(0, 3).join("; "));
+      return seen;
+    },
+    { what: "every execution to have ended" },
+  );
 }
 
 function admittedOutOfOrder(runs: readonly RunView[]): string[] {
@@ -136,7 +144,10 @@ function admittedOutOfOrder(runs: readonly RunView[]): string[] {
   for (const run of runs.toSorted((a, b) => (a.event?.seq ?? 0) - (b.event?.seq ?? 0))) {
     const key = run.keys[0]?.key ?? "";
     const before = latest.get(key);
-    if (before !== undefined && (run.admittedAt ?? "") < (before.admittedAt ?? "")) problems.push(`${key}: event ${run.event?.seq} was admitted at ${run.admittedAt}, event ${before.event?.seq} at ${before.admittedAt}`);
+    if (before !== undefined && (run.admittedAt ?? "") < (before.admittedAt ?? ""))
+      problems.push(
+        `${key}: event ${run.event?.seq} was admitted at ${run.admittedAt}, event ${before.event?.seq} at ${before.admittedAt}`,
+      );
     latest.set(key, run);
   }
   return problems;
@@ -173,7 +184,9 @@ describe("1,000 runs over 50 keys", () => {
       const next = executions.find((other) => other.run === run && other.step === step && other.from > from);
       return (next?.from ?? Infinity) - (killed?.at ?? 0);
     });
-    console.log(`${orphans.length} steps of a killed worker ran elsewhere ${Math.min(...waits).toFixed(0)} to ${Math.max(...waits).toFixed(0)} ms after the kill`);
+    console.log(
+      `${orphans.length} steps of a killed worker ran elsewhere ${Math.min(...waits).toFixed(0)} to ${Math.max(...waits).toFixed(0)} ms after the kill`,
+    );
     expect(Math.max(...waits)).toBeLessThan(3_000 + 3_000);
   });
 
@@ -198,54 +211,78 @@ describe("1,000 runs over 50 keys", () => {
 });
 
 describe("runs that wait for a worker to compute their keys and for several limits", () => {
-  it.each(["by-function", "tangled"])("survive one kill -9 of the engine after the other, and of a worker (%s)", async (workflow) => {
-    const cluster = await startCluster({ workflows: ["tangled"], workers: 2, slots: 10, engine: OFTEN, worker: { heartbeat: "250ms", deadline: "1s" } });
-    const acknowledged: number[] = [];
-    const unsure: number[] = [];
-    const kills: Kill[] = [];
-    // Each third input is too large to be carried along; each sixth run is started by a call, whose answer the kill may swallow.
-    const inputOf = (n: number) => ({ key: `key-${n % 15}`, n, ms: 10, ...(n % 3 === 0 && { text: "x".repeat(1_000 + n), characters: 1_000 + n }) });
-    const caller = await cluster.connect({ timeout: "3s" });
-    const start = async (n: number): Promise<void> => {
-      try {
-        await (n % 6 === 0 ? caller.run(workflow, inputOf(n)) : cluster.client.publish(workflow, inputOf(n)));
-        acknowledged.push(n);
-      } catch (error) {
-        if (n % 6 !== 0) throw error;
-        unsure.push(n);
+  it.each(["by-function", "tangled"])(
+    "survive one kill -9 of the engine after the other, and of a worker (%s)",
+    async (workflow) => {
+      const cluster = await startCluster({
+        workflows: ["tangled"],
+        workers: 2,
+        slots: 10,
+        engine: OFTEN,
+        worker: { heartbeat: "250ms", deadline: "1s" },
+      });
+      const acknowledged: number[] = [];
+      const unsure: number[] = [];
+      const kills: Kill[] = [];
+      // Each third input is too large to be carried along; each sixth run is started by a call, whose answer the kill may swallow.
+      const inputOf = (n: number) => ({
+        key: `key-${n % 15}`,
+        n,
+        ms: 10,
+        ...(n % 3 === 0 && { text: "x".repeat(1_000 + n), characters: 1_000 + n }),
+      });
+      const caller = await cluster.connect({ timeout: "3s" });
+      const start = async (n: number): Promise<void> => {
+        try {
+          await (n % 6 === 0 ? caller.run(workflow, inputOf(n)) : cluster.client.publish(workflow, inputOf(n)));
+          acknowledged.push(n);
+        } catch (error) {
+          if (n % 6 !== 0) throw error;
+          unsure.push(n);
+        }
+      };
+      let publishing = true;
+      const published = (async () => {
+        for (let n = 0; publishing; n += 5) {
+          await Promise.all(Array.from({ length: 5 }, (_, i) => start(n + i)));
+          await waitFor(() => cluster.starts(workflow, "second").length > n - 100, {
+            timeoutMs: 30_000,
+            what: "the runs to keep up",
+          });
+        }
+      })();
+      for (let life = 0; life < 3; life++) {
+        const before = cluster.starts(workflow, "second").length;
+        await waitFor(() => cluster.starts(workflow, "second").length > before + 60, { timeoutMs: 30_000, what: "60 more runs" });
+        const { pid } = cluster.workers[0] as TestProcess;
+        await Promise.all([cluster.engine.kill(), life === 1 ? cluster.workers[0]?.kill() : undefined]);
+        if (life === 1) kills.push({ pid, at: now() });
+        await cluster.startEngine(OFTEN);
       }
-    };
-    let publishing = true;
-    const published = (async () => {
-      for (let n = 0; publishing; n += 5) {
-        await Promise.all(Array.from({ length: 5 }, (_, i) => start(n + i)));
-        await waitFor(() => cluster.starts(workflow, "second").length > n - 100, { timeoutMs: 30_000, what: "the runs to keep up" });
-      }
-    })();
-    for (let life = 0; life < 3; life++) {
-      const before = cluster.starts(workflow, "second").length;
-      await waitFor(() => cluster.starts(workflow, "second").length > before + 60, { timeoutMs: 30_000, what: "60 more runs" });
-      const { pid } = cluster.workers[0] as TestProcess;
-      await Promise.all([cluster.engine.kill(), life === 1 ? cluster.workers[0]?.kill() : undefined]);
-      if (life === 1) kills.push({ pid, at: now() });
-      await cluster.startEngine(OFTEN);
-    }
-    publishing = false;
-    await published;
-    const runs = await cluster.ended(workflow, acknowledged.length, 40_000);
-    expect(runs.filter(({ status }) => status !== "SUCCEEDED")).toEqual([]);
-    const records = await allEnded(cluster, workflow, kills);
-    expect(checkRecords(records, { events: acknowledged, unsure, steps: ["first", "second"], maxRuns: 2, kills })).toEqual([]);
-    const spans = spansOf(executionsOf(records, kills).executions);
-    if (workflow === "tangled") expect(peaks(spans.map((span) => ({ ...span, key: "all" }))).get("all")).toBeLessThanOrEqual(12);
-    expect(admittedOutOfOrder(runs.filter(({ event }) => event !== undefined))).toEqual([]);
-    for await (const group of cluster.client.groups.list()) expect(group).toMatchObject({ active: 0, waiting: 0 });
-  });
+      publishing = false;
+      await published;
+      const runs = await cluster.ended(workflow, acknowledged.length, 40_000);
+      expect(runs.filter(({ status }) => status !== "SUCCEEDED")).toEqual([]);
+      const records = await allEnded(cluster, workflow, kills);
+      expect(checkRecords(records, { events: acknowledged, unsure, steps: ["first", "second"], maxRuns: 2, kills })).toEqual([]);
+      const spans = spansOf(executionsOf(records, kills).executions);
+      if (workflow === "tangled")
+        expect(peaks(spans.map((span) => ({ ...span, key: "all" }))).get("all")).toBeLessThanOrEqual(12);
+      expect(admittedOutOfOrder(runs.filter(({ event }) => event !== undefined))).toEqual([]);
+      for await (const group of cluster.client.groups.list()) expect(group).toMatchObject({ active: 0, waiting: 0 });
+    },
+  );
 });
 
 describe("runs that replace each other (CANCEL_IN_PROGRESS)", () => {
   it("survive kills of the engine, of a worker and of the nats-server: of each key the newest succeeds, and never do two run", async () => {
-    const cluster = await startCluster({ workflows: ["tangled"], workers: 2, slots: 20, engine: OFTEN, worker: { heartbeat: "250ms", deadline: "1s" } });
+    const cluster = await startCluster({
+      workflows: ["tangled"],
+      workers: 2,
+      slots: 20,
+      engine: OFTEN,
+      worker: { heartbeat: "250ms", deadline: "1s" },
+    });
     const keys = 20;
     const rounds = 12;
     const kills: Kill[] = [];
@@ -267,8 +304,13 @@ describe("runs that replace each other (CANCEL_IN_PROGRESS)", () => {
     for (let round = 0; round < rounds; round++) {
       // All but the last would run for ever.
       const ms = round === rounds - 1 ? 10 : 60_000;
-      await Promise.all(Array.from({ length: keys }, (_, key) => cluster.client.publish("replacing", { key: `key-${key}`, n: round * keys + key, ms })));
-      const newest = (): number => cluster.starts("replacing", "first").filter(({ n }) => Math.floor((n ?? 0) / keys) >= round - 1).length;
+      await Promise.all(
+        Array.from({ length: keys }, (_, key) =>
+          cluster.client.publish("replacing", { key: `key-${key}`, n: round * keys + key, ms }),
+        ),
+      );
+      const newest = (): number =>
+        cluster.starts("replacing", "first").filter(({ n }) => Math.floor((n ?? 0) / keys) >= round - 1).length;
       await waitFor(() => newest() > keys / 2, { timeoutMs: 20_000, what: `round ${round} to start` });
       await kill[round]?.();
     }

@@ -23,7 +23,10 @@ const running = (workflow: string, key: string): number =>
 /** Publishes runs 0, 1, 2 … of a key, each behind its own gate `<key>-<n>`, and waits until all are there. */
 async function gated(workflow: string, key: string, count: number): Promise<void> {
   for (let n = 0; n < count; n++) await cluster.client.publish(workflow, { key, n, gate: `${key}-${n}` });
-  await waitFor(async () => (await cluster.runs(workflow)).filter((run) => run.keys.some((one) => one.key === key)).length === count, { what: `${count} runs of ${key}` });
+  await waitFor(
+    async () => (await cluster.runs(workflow)).filter((run) => run.keys.some((one) => one.key === key)).length === count,
+    { what: `${count} runs of ${key}` },
+  );
 }
 
 const openAll = async (key: string, count: number): Promise<void> => {
@@ -31,7 +34,8 @@ const openAll = async (key: string, count: number): Promise<void> => {
 };
 
 const allEnded = async (workflow: string, key: string, count: number) => {
-  const ended = async () => (await cluster.runs(workflow)).filter((run) => run.keys.some((one) => one.key === key) && run.finishedAt !== undefined);
+  const ended = async () =>
+    (await cluster.runs(workflow)).filter((run) => run.keys.some((one) => one.key === key) && run.finishedAt !== undefined);
   await waitFor(async () => (await ended()).length === count, { what: `${count} runs of ${key} to end` });
   return await ended();
 };
@@ -121,7 +125,11 @@ describe("a group that is changed while it is in use", () => {
     await waitFor(() => running("replaceable", "cut") === 1, { what: "two to stop" });
     await openAll("cut", 3);
     const runs = await allEnded("replaceable", "cut", 3);
-    expect(runs.map(({ status, reason }) => reason ?? status)).toEqual(["CANCELLED_BY_CONCURRENCY_LIMIT", "CANCELLED_BY_CONCURRENCY_LIMIT", "SUCCEEDED"]);
+    expect(runs.map(({ status, reason }) => reason ?? status)).toEqual([
+      "CANCELLED_BY_CONCURRENCY_LIMIT",
+      "CANCELLED_BY_CONCURRENCY_LIMIT",
+      "SUCCEEDED",
+    ]);
   });
 
   it("admits nothing while it is paused, and goes on in order when it is resumed", async () => {
@@ -156,7 +164,11 @@ describe("a new version of a workflow", () => {
     // Three at once now, of whatever version.
     for (let n = 3; n < 5; n++) runs.push(await cluster.client.run("versioned", { key: "v", n, gate: `v-${n}` }));
     await waitFor(() => begun("versioned", "v").length === 3, { what: "three to run" });
-    expect(await cluster.client.groups.get({ limit: "versioned", key: "v" })).toMatchObject({ maxRuns: 3, active: 3, waiting: 2 });
+    expect(await cluster.client.groups.get({ limit: "versioned", key: "v" })).toMatchObject({
+      maxRuns: 3,
+      active: 3,
+      waiting: 2,
+    });
 
     await openAll("v", 5);
     const views = await cluster.ended("versioned", 5);
@@ -165,7 +177,13 @@ describe("a new version of a workflow", () => {
       ...[3, 4].map(() => [workflow.version, "SUCCEEDED", ["work", "more"]]),
     ]);
     // Each ran where its version is served.
-    expect(views.map(({ steps }) => steps["work"]?.worker?.split("-")[0])).toEqual(["first", "first", "first", "second", "second"]);
+    expect(views.map(({ steps }) => steps["work"]?.worker?.split("-")[0])).toEqual([
+      "first",
+      "first",
+      "first",
+      "second",
+      "second",
+    ]);
   });
 });
 

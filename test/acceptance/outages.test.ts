@@ -86,9 +86,13 @@ describe("a NATS server that goes away for longer than a worker's deadline", () 
     await cluster.started(running.id);
 
     await cluster.server.kill();
-    const published = Promise.all(Array.from({ length: 20 }, (_, n) => cluster.client.publish("prioritized", { key: `p${n}`, n })));
+    const published = Promise.all(
+      Array.from({ length: 20 }, (_, n) => cluster.client.publish("prioritized", { key: `p${n}`, n })),
+    );
     await cluster.workers[0]?.waitForOutput("no contact with NATS for longer than the deadline");
-    const given = await waitFor(() => cluster.records().find((entry) => entry.run === running.id && entry.what === "end"), { what: "the handler to be aborted" });
+    const given = await waitFor(() => cluster.records().find((entry) => entry.run === running.id && entry.what === "end"), {
+      what: "the handler to be aborted",
+    });
     expect(given).toMatchObject({ outcome: "threw", aborted: "AbortError" });
     await cluster.server.restart();
 

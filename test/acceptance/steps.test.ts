@@ -14,14 +14,23 @@ beforeAll(async () => {
 const LATE_MS = 1_000;
 
 const of = (run: string) => cluster.records().filter((entry) => entry.run === run);
-const attemptsOf = (run: string, step = "only") => of(run).filter((entry) => entry.what === "start" && entry.step === step).map(({ attempt }) => attempt);
+const attemptsOf = (run: string, step = "only") =>
+  of(run)
+    .filter((entry) => entry.what === "start" && entry.step === step)
+    .map(({ attempt }) => attempt);
 
 describe("a step", () => {
   it("that fails is tried again after growing pauses, and its run succeeds with the first attempt that does", async () => {
     const run = await cluster.client.run("retrying", { n: 1, steps: { only: { failures: 3 } } });
-    expect(await run.result({ timeout: "20s" })).toEqual({ only: { n: 1, attemptId: expect.any(String) }, after: { n: 1, attemptId: expect.any(String) } });
+    expect(await run.result({ timeout: "20s" })).toEqual({
+      only: { n: 1, attemptId: expect.any(String) },
+      after: { n: 1, attemptId: expect.any(String) },
+    });
     expect(attemptsOf(run.id)).toEqual([1, 2, 3, 4]);
-    expect(await run.get()).toMatchObject({ status: "SUCCEEDED", steps: { only: { status: "SUCCEEDED", attempts: 4 }, after: { attempts: 1 } } });
+    expect(await run.get()).toMatchObject({
+      status: "SUCCEEDED",
+      steps: { only: { status: "SUCCEEDED", attempts: 4 }, after: { attempts: 1 } },
+    });
     // 100, 200 and 300 ms (not 400), less up to half of it.
     const records = of(run.id).filter(({ step }) => step === "only");
     for (const [index, pause] of [100, 200, 300].entries()) {
@@ -46,7 +55,10 @@ describe("a step", () => {
       status: "FAILED",
       reason: "STEP_FAILED",
       error: { message: "failure 4 of 10" },
-      steps: { only: { status: "FAILED", attempts: 4, error: { name: "Error", message: "failure 4 of 10" } }, after: { status: "CANCELLED", attempts: 0 } },
+      steps: {
+        only: { status: "FAILED", attempts: 4, error: { name: "Error", message: "failure 4 of 10" } },
+        after: { status: "CANCELLED", attempts: 0 },
+      },
     });
   });
 
@@ -54,16 +66,29 @@ describe("a step", () => {
     const run = await cluster.client.run("permanent", {});
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "STEP_FAILED" });
     expect(attemptsOf(run.id)).toEqual([1]);
-    expect((await run.get()).steps["only"]).toMatchObject({ status: "FAILED", attempts: 1, error: { name: "NonRetryableError", message: "no use", retryable: false } });
+    expect((await run.get()).steps["only"]).toMatchObject({
+      status: "FAILED",
+      attempts: 1,
+      error: { name: "NonRetryableError", message: "no use", retryable: false },
+    });
   });
 
   it("has the steps that run beside it cancelled, and those that wait for it", async () => {
-    const run = await cluster.client.run("cancels-others", { steps: { a: { failures: 1, gate: "a-may-fail" }, b: { gate: "never" } } });
+    const run = await cluster.client.run("cancels-others", {
+      steps: { a: { failures: 1, gate: "a-may-fail" }, b: { gate: "never" } },
+    });
     await cluster.started(run.id, "b");
     await cluster.open("a-may-fail");
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "STEP_FAILED", step: "a" });
-    expect((await run.get()).steps).toMatchObject({ a: { status: "FAILED" }, b: { status: "CANCELLED", attempts: 1 }, c: { status: "CANCELLED", attempts: 0 } });
-    expect(of(run.id).find(({ what, step }) => what === "end" && step === "b")).toMatchObject({ outcome: "threw", aborted: "RunCancelledError" });
+    expect((await run.get()).steps).toMatchObject({
+      a: { status: "FAILED" },
+      b: { status: "CANCELLED", attempts: 1 },
+      c: { status: "CANCELLED", attempts: 0 },
+    });
+    expect(of(run.id).find(({ what, step }) => what === "end" && step === "b")).toMatchObject({
+      outcome: "threw",
+      aborted: "RunCancelledError",
+    });
   });
 
   it("lets the steps that run beside it finish where onStepFailure says so", async () => {
@@ -74,13 +99,25 @@ describe("a step", () => {
     await cluster.open("b-may-finish");
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "STEP_FAILED", step: "a" });
     const view = await run.get();
-    expect(view).toMatchObject({ status: "FAILED", steps: { a: { status: "FAILED" }, b: { status: "SUCCEEDED", output: { n: null } }, c: { status: "CANCELLED", attempts: 0 } } });
+    expect(view).toMatchObject({
+      status: "FAILED",
+      steps: {
+        a: { status: "FAILED" },
+        b: { status: "SUCCEEDED", output: { n: null } },
+        c: { status: "CANCELLED", attempts: 0 },
+      },
+    });
     expect(of(run.id).find(({ what, step }) => what === "end" && step === "b")).not.toHaveProperty("aborted");
   });
 
   it("gets what the steps before it returned, directly or not", async () => {
     const run = await cluster.client.run("diamond", null);
-    expect(await run.result({ timeout: "10s" })).toEqual({ top: { value: 1 }, left: { value: 2 }, right: { value: 11 }, bottom: [1, 2, 11] });
+    expect(await run.result({ timeout: "10s" })).toEqual({
+      top: { value: 1 },
+      left: { value: 2 },
+      right: { value: 11 },
+      bottom: [1, 2, 11],
+    });
   });
 });
 
@@ -101,7 +138,10 @@ describe("a step that takes too long", () => {
   it("fails its run with STEP_TIMED_OUT once no retries are left", async () => {
     const run = await cluster.client.run("timed", { gate: "never" });
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ reason: "STEP_TIMED_OUT", step: "only" });
-    expect(await run.get()).toMatchObject({ status: "FAILED", steps: { only: { status: "FAILED", attempts: 2, error: { code: "STEP_TIMED_OUT" } } } });
+    expect(await run.get()).toMatchObject({
+      status: "FAILED",
+      steps: { only: { status: "FAILED", attempts: 2, error: { code: "STEP_TIMED_OUT" } } },
+    });
   });
 
   it("keeps its slot, and its run the key, until the grace has passed when it ignores its signal, and the log says so", async () => {
@@ -112,7 +152,9 @@ describe("a step that takes too long", () => {
     const waited = (await cluster.started(next.id)).at - (await cluster.started(deaf.id)).at;
     expect(waited).toBeGreaterThan(200 + 600 - 10);
     expect(waited).toBeLessThan(200 + 600 + LATE_MS);
-    await cluster.workers[0]?.waitForOutput(new RegExp(`"runId":"${deaf.id}".*a handler still runs 600 ms after its signal was aborted`));
+    await cluster.workers[0]?.waitForOutput(
+      new RegExp(`"runId":"${deaf.id}".*a handler still runs 600 ms after its signal was aborted`),
+    );
     await cluster.open("deaf");
     await waitFor(() => of(deaf.id).length === 2, { what: "the deaf handler to end" });
   });
@@ -124,7 +166,10 @@ describe("a run that nobody takes", () => {
     await cluster.started(holder.id);
     const before = now();
     const waiting = await cluster.client.run("impatient", { key: "k" });
-    await expect(waiting.result({ timeout: "10s" })).rejects.toMatchObject({ code: "RUN_CANCELLED", reason: "SCHEDULING_TIMED_OUT" });
+    await expect(waiting.result({ timeout: "10s" })).rejects.toMatchObject({
+      code: "RUN_CANCELLED",
+      reason: "SCHEDULING_TIMED_OUT",
+    });
     expect(now() - before).toBeGreaterThan(290);
     expect(of(waiting.id)).toEqual([]);
     await cluster.open("impatient");
@@ -138,7 +183,10 @@ describe("a run that nobody takes", () => {
     const patient = await cluster.client.run("orphan-patient", { n: 3 });
     await expect(run.result({ timeout: "10s" })).rejects.toMatchObject({ code: "RUN_CANCELLED", reason: "SCHEDULING_TIMED_OUT" });
     expect((await run.get()).steps).toMatchObject({ only: { status: "CANCELLED", attempts: 0 } });
-    expect(await cluster.client.runs.explain(patient.id)).toMatchObject({ waitingFor: "worker", sentence: 'Step "only" is ready, but no worker serves step "only" of workflow "orphan-patient".' });
+    expect(await cluster.client.runs.explain(patient.id)).toMatchObject({
+      waitingFor: "worker",
+      sentence: 'Step "only" is ready, but no worker serves step "only" of workflow "orphan-patient".',
+    });
     await cluster.startWorker(["orphan"]);
     expect(await patient.result({ timeout: "10s" })).toMatchObject({ only: { n: 3 } });
   });
@@ -166,7 +214,11 @@ describe("a run that its user cancels", () => {
     const end = of(run.id).find(({ what }) => what === "end");
     expect(end).toMatchObject({ outcome: "threw", aborted: "RunCancelledError" });
     expect((await cluster.started(next.id)).at).toBeGreaterThan(end?.at ?? Infinity);
-    expect(await run.get()).toMatchObject({ status: "CANCELLED", reason: "CANCELLED_BY_USER", steps: { only: { status: "CANCELLED", attempts: 1 } } });
+    expect(await run.get()).toMatchObject({
+      status: "CANCELLED",
+      reason: "CANCELLED_BY_USER",
+      steps: { only: { status: "CANCELLED", attempts: 1 } },
+    });
   });
 
   it("gives its slot away after the grace when its handler ignores the signal", async () => {

@@ -31,23 +31,38 @@ async function five(workflow: string, held: number): Promise<{ readonly outcomes
 
 describe("five runs of one key, one at a time", () => {
   it("all run, in their order, under GROUP_ROUND_ROBIN", async () => {
-    expect(await five("round-robin", 1)).toEqual({ outcomes: ["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"], starts: [1, 2, 3, 4, 5] });
+    expect(await five("round-robin", 1)).toEqual({
+      outcomes: ["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"],
+      starts: [1, 2, 3, 4, 5],
+    });
   });
 
   it("only the newest succeeds under CANCEL_IN_PROGRESS; what waited to replace the first never starts", async () => {
-    expect(await five("cancel-in-progress", 1)).toEqual({ outcomes: [CANCELLED, CANCELLED, CANCELLED, CANCELLED, "SUCCEEDED"], starts: [1, 5] });
+    expect(await five("cancel-in-progress", 1)).toEqual({
+      outcomes: [CANCELLED, CANCELLED, CANCELLED, CANCELLED, "SUCCEEDED"],
+      starts: [1, 5],
+    });
   });
 
   it("only the first runs under CANCEL_NEWEST", async () => {
-    expect(await five("cancel-newest", 1)).toEqual({ outcomes: ["SUCCEEDED", CANCELLED, CANCELLED, CANCELLED, CANCELLED], starts: [1] });
+    expect(await five("cancel-newest", 1)).toEqual({
+      outcomes: ["SUCCEEDED", CANCELLED, CANCELLED, CANCELLED, CANCELLED],
+      starts: [1],
+    });
   });
 
   it("the first and the newest run under CANCEL_QUEUED_EXCEPT_NEWEST", async () => {
-    expect(await five("except-newest", 1)).toEqual({ outcomes: ["SUCCEEDED", CANCELLED, CANCELLED, CANCELLED, "SUCCEEDED"], starts: [1, 5] });
+    expect(await five("except-newest", 1)).toEqual({
+      outcomes: ["SUCCEEDED", CANCELLED, CANCELLED, CANCELLED, "SUCCEEDED"],
+      starts: [1, 5],
+    });
   });
 
   it("the first and the second run under CANCEL_QUEUED_EXCEPT_OLDEST", async () => {
-    expect(await five("except-oldest", 1)).toEqual({ outcomes: ["SUCCEEDED", "SUCCEEDED", CANCELLED, CANCELLED, CANCELLED], starts: [1, 2] });
+    expect(await five("except-oldest", 1)).toEqual({
+      outcomes: ["SUCCEEDED", "SUCCEEDED", CANCELLED, CANCELLED, CANCELLED],
+      starts: [1, 2],
+    });
   });
 
   it("the newest two remain under CANCEL_IN_PROGRESS with two at once", async () => {
@@ -66,12 +81,19 @@ describe("CANCEL_IN_PROGRESS with ten runs, one after the other, of a workflow o
       if (n < 10) await delay(200); // the pace is what is tested
     }
     const runs = await cluster.ended("two-steps", 10);
-    expect(runs.map(({ status, reason }) => reason ?? status)).toEqual([...Array.from({ length: 9 }, () => "CANCELLED_BY_CONCURRENCY_LIMIT"), "SUCCEEDED"]);
+    expect(runs.map(({ status, reason }) => reason ?? status)).toEqual([
+      ...Array.from({ length: 9 }, () => "CANCELLED_BY_CONCURRENCY_LIMIT"),
+      "SUCCEEDED",
+    ]);
     const { executions, problems } = executionsOf(cluster.records("two-steps"));
     expect(problems).toEqual([]);
     expect([...peaks(spansOf(executions))]).toEqual([["k", 1]]);
     // Each of them did start: none was passed over, since each had its 200 ms.
     expect(cluster.starts("two-steps", "first").map(({ n }) => n)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    expect(cluster.records("two-steps").filter(({ what, n, step, outcome }) => what === "end" && n === 10 && outcome === "returned" && step !== "")).toHaveLength(2);
+    expect(
+      cluster
+        .records("two-steps")
+        .filter(({ what, n, step, outcome }) => what === "end" && n === 10 && outcome === "returned" && step !== ""),
+    ).toHaveLength(2);
   });
 });

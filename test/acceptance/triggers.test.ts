@@ -17,8 +17,16 @@ describe("events", () => {
     h.set("Sluice-Metadata", '{"tenant":"a"}');
     h.set("Sluice-Priority", "7");
     h.set("Nats-Msg-Id", "once");
-    const first = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h, timeout: 5_000 })).json<{ stream: string; seq: number; duplicate?: boolean }>();
-    const again = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h, timeout: 5_000 })).json<{ stream: string; seq: number; duplicate?: boolean }>();
+    const first = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h, timeout: 5_000 })).json<{
+      stream: string;
+      seq: number;
+      duplicate?: boolean;
+    }>();
+    const again = (await cluster.nats.request("sluice.events.plain", '{"x":1}', { headers: h, timeout: 5_000 })).json<{
+      stream: string;
+      seq: number;
+      duplicate?: boolean;
+    }>();
     expect(first).toMatchObject({ stream: "SLUICE_EVENTS", seq: expect.any(Number) });
     expect(again).toMatchObject({ seq: first.seq, duplicate: true });
     // Behind the second one in the stream: whatever that had started would be there by now.
@@ -36,7 +44,8 @@ describe("events", () => {
   });
 
   it("start the workflows whose patterns match, each once", async () => {
-    for (const event of ["order", "order.created", "order.paid", "order.paid.late", "other"]) await cluster.client.publish(event, { n: 1 });
+    for (const event of ["order", "order.created", "order.paid", "order.paid.late", "other"])
+      await cluster.client.publish(event, { n: 1 });
     await cluster.ended("any-tokens", 3);
     await cluster.ended("one-token", 2);
     const started = async (workflow: string) => (await cluster.runs(workflow)).map((run) => run.event?.name);
@@ -82,7 +91,13 @@ describe("events", () => {
     const changes: string[] = [];
     cluster.nats.subscribe("sluice.runs.limited.*.*", {
       callback: (_, message) => {
-        const { id, change, status, step, stepStatus } = message.json<{ id: string; change: string; status: string; step?: string; stepStatus?: string }>();
+        const { id, change, status, step, stepStatus } = message.json<{
+          id: string;
+          change: string;
+          status: string;
+          step?: string;
+          stepStatus?: string;
+        }>();
         expect(message.subject).toBe(`sluice.runs.limited.${id}.${change}`);
         changes.push([change, status, step, stepStatus].filter((part) => part !== undefined).join(" "));
       },
@@ -94,7 +109,13 @@ describe("events", () => {
     await cluster.open("changes");
     await run.result({ timeout: "10s" });
     await waitFor(() => changes.filter((change) => change.startsWith("succeeded")).length === 2, { what: "both ends" });
-    const life = ["started RUNNING first RUNNING", "step RUNNING first SUCCEEDED", "step RUNNING second RUNNING", "step RUNNING second SUCCEEDED", "succeeded SUCCEEDED"];
+    const life = [
+      "started RUNNING first RUNNING",
+      "step RUNNING first SUCCEEDED",
+      "step RUNNING second RUNNING",
+      "step RUNNING second SUCCEEDED",
+      "succeeded SUCCEEDED",
+    ];
     expect(changes).toEqual(["admitted RUNNING", life[0], "queued QUEUED", ...life.slice(1), "admitted RUNNING", ...life]);
   });
 });
@@ -115,8 +136,15 @@ describe("schedules", () => {
     const listed = async (): Promise<string[]> => (await cluster.client.schedules.list()).items.map(({ id }) => id).sort();
     expect(await listed()).toEqual([delayed.id, timed.id, cancelled.id, far.id].sort());
     expect(await timed.get()).toMatchObject({ status: "QUEUED", scheduledAt: at.toISOString() });
-    expect(await cluster.client.runs.explain(timed.id)).toMatchObject({ waitingFor: "schedule", until: at.toISOString(), sentence: expect.stringContaining(`It is scheduled for ${at.toISOString()}, in `) });
-    expect(await cluster.client.schedules.cancel(cancelled.id)).toMatchObject({ status: "CANCELLED", reason: "CANCELLED_BY_USER" });
+    expect(await cluster.client.runs.explain(timed.id)).toMatchObject({
+      waitingFor: "schedule",
+      until: at.toISOString(),
+      sentence: expect.stringContaining(`It is scheduled for ${at.toISOString()}, in `),
+    });
+    expect(await cluster.client.schedules.cancel(cancelled.id)).toMatchObject({
+      status: "CANCELLED",
+      reason: "CANCELLED_BY_USER",
+    });
 
     await Promise.all([delayed.result({ timeout: "10s" }), timed.result({ timeout: "10s" })]);
     const started = async (run: string): Promise<number> => (await cluster.started(run)).at - before;
@@ -143,7 +171,13 @@ describe("replay", () => {
     const run = await cluster.client.run("plain", { x: [1, 2] }, { metadata: { a: 1 }, priority: 3 });
     const output = await run.result({ timeout: "10s" });
     const replayed = await cluster.client.runs.replay(run.id);
-    expect(replayed).toMatchObject({ replayOf: run.id, workflow: "plain", input: { x: [1, 2] }, metadata: { a: 1 }, priority: 3 });
+    expect(replayed).toMatchObject({
+      replayOf: run.id,
+      workflow: "plain",
+      input: { x: [1, 2] },
+      metadata: { a: 1 },
+      priority: 3,
+    });
     expect(replayed.id).not.toBe(run.id);
     expect(await cluster.client.runs.handle(replayed.id).result({ timeout: "10s" })).toEqual(output);
     expect(await run.get()).not.toHaveProperty("replayOf");
@@ -166,10 +200,15 @@ describe("a cron with seconds", () => {
     await waitFor(() => ticks().length >= before + 2, { what: "two ticks of the second engine" });
     expect(await scheduled.result({ timeout: "10s" })).toEqual({ work: "done" });
 
-    const runs = await waitFor(async () => {
-      const all = await cluster.runs("ticking");
-      return all.filter(({ status }) => status === "SUCCEEDED").length >= 4 && all.filter(({ status }) => status === "SUCCEEDED");
-    }, { what: "their runs to end" });
+    const runs = await waitFor(
+      async () => {
+        const all = await cluster.runs("ticking");
+        return (
+          all.filter(({ status }) => status === "SUCCEEDED").length >= 4 && all.filter(({ status }) => status === "SUCCEEDED")
+        );
+      },
+      { what: "their runs to end" },
+    );
     const times = runs.map(({ metadata, createdAt, input }) => {
       const tick = String(metadata["tick"]);
       expect(input).toEqual({ from: "cron" });

@@ -18,7 +18,9 @@ describe("a worker that is told to stop (SIGTERM)", () => {
 
     leaving?.child.kill("SIGTERM");
     await leaving?.waitForOutput("draining: takes nothing new");
-    await waitFor(async () => (await cluster.client.workers.list()).items[0]?.mode === "draining", { what: "the worker to be listed as draining" });
+    await waitFor(async () => (await cluster.client.workers.list()).items[0]?.mode === "draining", {
+      what: "the worker to be listed as draining",
+    });
     const isNew = await cluster.client.run("one-at-a-time", { key: "c", n: 3 });
     expect(await cluster.client.runs.explain(isNew.id)).toMatchObject({ waitingFor: "worker" });
     await cluster.open("finishes");
@@ -47,14 +49,23 @@ describe("workers that join and leave while there is work", () => {
     await cluster.client.publishMany(events);
     await waitFor(() => cluster.starts("load").length > 30, { what: "the first worker to work" });
     const second = await cluster.startWorker(["load"], { slots: 5, name: "second" });
-    const worksIn = (process: { readonly pid: number }) => waitFor(() => cluster.starts("load").filter(({ pid }) => pid === process.pid).length > 20, { what: `worker ${process.pid} to work` });
+    const worksIn = (process: { readonly pid: number }) =>
+      waitFor(() => cluster.starts("load").filter(({ pid }) => pid === process.pid).length > 20, {
+        what: `worker ${process.pid} to work`,
+      });
     await worksIn(second);
     expect(await cluster.workers[0]?.stop()).toMatchObject({ code: 0 });
     const third = await cluster.startWorker(["load"], { slots: 5, name: "third" });
     await worksIn(third);
     expect(await second.stop()).toMatchObject({ code: 0 });
     expect(tally(await cluster.ended("load", 300, 30_000))).toEqual({ SUCCEEDED: 300 });
-    expect(checkRecords(cluster.records("load"), { events: events.map(({ payload }) => payload.n), steps: ["first", "second"], maxRuns: 2 })).toEqual([]);
+    expect(
+      checkRecords(cluster.records("load"), {
+        events: events.map(({ payload }) => payload.n),
+        steps: ["first", "second"],
+        maxRuns: 2,
+      }),
+    ).toEqual([]);
     expect(cluster.starts("load")).toHaveLength(600);
     expect((await cluster.client.workers.list()).items.map(({ name }) => name)).toEqual(["third"]);
   });
@@ -75,7 +86,9 @@ describe("a worker that freezes for longer than its deadline, and wakes up", () 
     expect(await run.result({ timeout: "10s" })).toEqual({ only: { n: 1, attemptId: again.attemptId } });
 
     frozen?.child.kill("SIGCONT");
-    await waitFor(() => of(cluster, run.id).filter(({ what }) => what === "end").length === 2, { what: "the frozen handler to end" });
+    await waitFor(() => of(cluster, run.id).filter(({ what }) => what === "end").length === 2, {
+      what: "the frozen handler to end",
+    });
     await waitFor(async () => (await cluster.client.workers.list()).items.length === 2, { what: "the worker to be back" });
     await cluster.open("next");
     expect(await next.result({ timeout: "10s" })).toMatchObject({ only: { n: 2 } });
@@ -87,11 +100,15 @@ describe("a worker that freezes for longer than its deadline, and wakes up", () 
 describe("a client", () => {
   it("sees its run through a kill -9 of the engine, and starts another while none is there", async () => {
     const cluster = await startCluster({ workflows: ["steps"], engine: { lease: "500ms" } });
-    const run = await cluster.client.run("diamond-of-gates", { n: 1, steps: { top: { gate: "top" }, bottom: { gate: "bottom" } } });
+    const run = await cluster.client.run("diamond-of-gates", {
+      n: 1,
+      steps: { top: { gate: "top" }, bottom: { gate: "bottom" } },
+    });
     expect(run).toBeInstanceOf(RunHandle);
     const seen: string[] = [];
     const followed = (async () => {
-      for await (const { change, step, stepStatus } of run) seen.push([change, step, stepStatus].filter((part) => part !== undefined).join(" "));
+      for await (const { change, step, stepStatus } of run)
+        seen.push([change, step, stepStatus].filter((part) => part !== undefined).join(" "));
     })();
     const result = run.result({ timeout: "30s" });
     await cluster.started(run.id, "top");
@@ -113,11 +130,22 @@ describe("a client", () => {
 
 describe("an engine that freezes, and wakes up when another has taken over", () => {
   it("writes nothing any more, and nothing is lost or done twice", async () => {
-    const cluster = await startCluster({ workflows: ["load"], workers: 2, slots: 10, engine: { lease: "500ms", name: "frozen" } });
+    const cluster = await startCluster({
+      workflows: ["load"],
+      workers: 2,
+      slots: 10,
+      engine: { lease: "500ms", name: "frozen" },
+    });
     const standby = cluster.launchEngine({ lease: "500ms", name: "standby", dataDir: "standby" });
     await standby.waitForOutput("another engine node holds the lease");
     const frozen = cluster.engine;
-    const publish = async (from: number, to: number): Promise<unknown> => await cluster.client.publishMany(Array.from({ length: to - from }, (_, i) => ({ event: "load", payload: { key: `k${(from + i) % 20}`, n: from + i, ms: 10 } })));
+    const publish = async (from: number, to: number): Promise<unknown> =>
+      await cluster.client.publishMany(
+        Array.from({ length: to - from }, (_, i) => ({
+          event: "load",
+          payload: { key: `k${(from + i) % 20}`, n: from + i, ms: 10 },
+        })),
+      );
     await publish(0, 200);
     await waitFor(() => cluster.starts("load", "second").length > 20, { what: "the first engine to work" });
     frozen.child.kill("SIGSTOP");
@@ -128,8 +156,12 @@ describe("an engine that freezes, and wakes up when another has taken over", () 
     await frozen.waitForOutput(/another engine node (took the lease|wrote to the journal)/);
     await publish(400, 500);
     expect(tally(await cluster.ended("load", 500, 30_000))).toEqual({ SUCCEEDED: 500 });
-    const records = await waitFor(() => executionsOf(cluster.records("load")).problems.length === 0 && cluster.records("load"), { what: "all to have ended" });
-    expect(checkRecords(records, { events: Array.from({ length: 500 }, (_, n) => n), steps: ["first", "second"], maxRuns: 2 })).toEqual([]);
+    const records = await waitFor(() => executionsOf(cluster.records("load")).problems.length === 0 && cluster.records("load"), {
+      what: "all to have ended",
+    });
+    expect(
+      checkRecords(records, { events: Array.from({ length: 500 }, (_, n) => n), steps: ["first", "second"], maxRuns: 2 }),
+    ).toEqual([]);
     expect(standby.ended).toBe(false);
   });
 });

@@ -14,12 +14,25 @@ export interface Usage {
 
 export class Child {
   readonly process: ChildProcess;
-  readonly #waiters: { readonly wants: (message: Record<string, unknown>) => boolean; readonly resolve: (message: Record<string, unknown>) => void }[] = [];
+  readonly #waiters: {
+    readonly wants: (message: Record<string, unknown>) => boolean;
+    readonly resolve: (message: Record<string, unknown>) => void;
+  }[] = [];
   readonly #listeners: ((message: Record<string, unknown>) => void)[] = [];
   #ready: Promise<Record<string, unknown>>;
 
   constructor(script: string, args: readonly string[]) {
-    this.process = fork(fileURLToPath(new URL(script, import.meta.url)), [...args], { execArgv: ["--import", "tsx", "--expose-gc", ...(process.env["BENCH_NODE"]?.split(" ") ?? []), ...(process.env["BENCH_PROFILE"] === script ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : [])], env: ENVIRONMENT, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.process = fork(fileURLToPath(new URL(script, import.meta.url)), [...args], {
+      execArgv: [
+        "--import",
+        "tsx",
+        "--expose-gc",
+        ...(process.env["BENCH_NODE"]?.split(" ") ?? []),
+        ...(process.env["BENCH_PROFILE"] === script ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []),
+      ],
+      env: ENVIRONMENT,
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
     this.process.on("message", (message: Record<string, unknown>) => {
       for (const listener of this.#listeners) listener(message);
       const index = this.#waiters.findIndex(({ wants }) => wants(message));

@@ -11,7 +11,14 @@ process.on("message", (message) => {
   if (message === "usage" || message === "memory") {
     // Collecting garbage costs CPU, so not where that is measured.
     if (message === "memory") globalThis.gc?.();
-    process.send?.({ usage: { cpu: process.cpuUsage(), heapUsed: process.memoryUsage().heapUsed, external: process.memoryUsage().external, rss: process.memoryUsage().rss } });
+    process.send?.({
+      usage: {
+        cpu: process.cpuUsage(),
+        heapUsed: process.memoryUsage().heapUsed,
+        external: process.memoryUsage().external,
+        rss: process.memoryUsage().rss,
+      },
+    });
   }
   if (message === "stop") void engine.stop().then(() => process.exit(0));
 });

@@ -14,7 +14,14 @@ import { findNatsServerBinary } from "../../dist/src/dev/nats-server-finder.js";
 import { type NatsServer, startNatsServer } from "../../dist/src/dev/nats-server.js";
 import { Child, type Usage } from "./child.ts";
 
-const { values: flags } = parseArgs({ options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" }, repeat: { type: "string", default: "3" } } });
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: "boolean" },
+    quick: { type: "boolean" },
+    only: { type: "string" },
+    repeat: { type: "string", default: "3" },
+  },
+});
 const SCALE = flags.quick === true ? Number(process.env["BENCH_SCALE"] ?? 0.1) : 1;
 const REPEAT = flags.quick === true ? 1 : Number(flags.repeat);
 const binary = await findNatsServerBinary({ log: (line: string) => console.error(line) });
@@ -32,7 +39,9 @@ function record(name: string, unit: string, samples: readonly number[]): void {
   const sorted = [...samples].sort((a, b) => a - b);
   const row = { name, unit, median: percentile(sorted, 50), min: sorted[0] ?? 0, max: sorted.at(-1) ?? 0 };
   rows.push(row);
-  console.error(`${name.padEnd(58)} ${format(row.median).padStart(10)} ${unit.padEnd(8)} (${format(row.min)} to ${format(row.max)})`);
+  console.error(
+    `${name.padEnd(58)} ${format(row.median).padStart(10)} ${unit.padEnd(8)} (${format(row.min)} to ${format(row.max)})`,
+  );
 }
 
 function format(value: number): string {
@@ -44,7 +53,9 @@ function percentile(sorted: readonly number[], p: number): number {
 }
 
 /** A server and a folder of its own; everything that was started is ended with it. */
-async function withServer(run: (server: NatsServer, folder: string, start: (script: string, ...args: string[]) => Promise<Child>) => Promise<void>): Promise<void> {
+async function withServer(
+  run: (server: NatsServer, folder: string, start: (script: string, ...args: string[]) => Promise<Child>) => Promise<void>,
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
   const server = await startNatsServer({ binary: binary.path, port: 0, storeDir: join(folder, "nats") });
   const children: Child[] = [];
@@ -62,7 +73,8 @@ async function withServer(run: (server: NatsServer, folder: string, start: (scri
   }
 }
 
-const cpuMs = (before: Usage, after: Usage): number => (after.cpu.user - before.cpu.user + after.cpu.system - before.cpu.system) / 1_000;
+const cpuMs = (before: Usage, after: Usage): number =>
+  (after.cpu.user - before.cpu.user + after.cpu.system - before.cpu.system) / 1_000;
 const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
 /** Counts runs that have ended with success, as anyone could. */
@@ -148,7 +160,10 @@ async function latency(): Promise<void> {
     await client.close();
     await nats.close();
   });
-  for (const [name, samples] of [["handler start", toStart], ["recorded success", toSuccess]] as const) {
+  for (const [name, samples] of [
+    ["handler start", toStart],
+    ["recorded success", toSuccess],
+  ] as const) {
     const sorted = samples.sort((a, b) => a - b);
     record(`idle latency, publish to ${name}, p50`, "ms", [percentile(sorted, 50)]);
     record(`idle latency, publish to ${name}, p99`, "ms", [percentile(sorted, 99)]);
@@ -176,13 +191,19 @@ async function backlog(waiting: number, keys: number): Promise<void> {
     for (;;) {
       if (keys > 1) {
         // Is there a page that begins with the last group?
-        const reply = await nats.request("sluice.api.group.list", JSON.stringify({ limit: workflow, size: 1, cursor: (count - 1).toString(36) }), { timeout: 30_000 });
+        const reply = await nats.request(
+          "sluice.api.group.list",
+          JSON.stringify({ limit: workflow, size: 1, cursor: (count - 1).toString(36) }),
+          { timeout: 30_000 },
+        );
         if (reply.json<{ items?: unknown[] }>().items?.length === 1) break;
       } else if ((await client.groups.get({ limit: workflow, key: "k0" })).waiting >= waiting) break;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     const full = await engine.usage("memory");
-    record(`memory per ${keys === 1 ? "waiting run" : "group with one active run"}, ${label}`, "bytes", [(full.heapUsed + full.external - empty.heapUsed - empty.external) / count]);
+    record(`memory per ${keys === 1 ? "waiting run" : "group with one active run"}, ${label}`, "bytes", [
+      (full.heapUsed + full.external - empty.heapUsed - empty.external) / count,
+    ]);
     if (waiting >= 100_000 * SCALE) {
       const seconds = flags.quick === true ? 3 : 10;
       await new Promise((resolve) => setTimeout(resolve, 2_000));
@@ -242,12 +263,23 @@ const parts: Record<string, () => Promise<void>> = {
   groups: () => backlog(0, Math.round(100_000 * SCALE)),
   bare,
 };
-for (const [name, part] of Object.entries(parts)) if (flags.only === undefined || flags.only.split(",").includes(name)) await part();
+for (const [name, part] of Object.entries(parts))
+  if (flags.only === undefined || flags.only.split(",").includes(name)) await part();
 
-const machine = { node: process.version, cpu: cpus()[0]?.model ?? "?", cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), natsServer: binary.version, at: new Date().toISOString() };
+const machine = {
+  node: process.version,
+  cpu: cpus()[0]?.model ?? "?",
+  cores: cpus().length,
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
+  natsServer: binary.version,
+  at: new Date().toISOString(),
+};
 await writeFile("bench-results.json", `${JSON.stringify({ machine, rows }, null, 2)}\n`);
 console.log(`| measured | median | unit | range |\n|---|---:|---|---|`);
-for (const { name, median, unit, min, max } of rows) console.log(`| ${name.trim()} | ${format(median)} | ${unit} | ${min === max ? "" : `${format(min)} to ${format(max)}`} |`);
-console.log(`\n${machine.cores} cores, ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}, nats-server ${machine.natsServer}, ${machine.at}`);
+for (const { name, median, unit, min, max } of rows)
+  console.log(`| ${name.trim()} | ${format(median)} | ${unit} | ${min === max ? "" : `${format(min)} to ${format(max)}`} |`);
+console.log(
+  `\n${machine.cores} cores, ${machine.cpu}, ${machine.memoryGiB} GiB, Node ${machine.node}, nats-server ${machine.natsServer}, ${machine.at}`,
+);
 if (flags.json === true) console.log(JSON.stringify({ machine, rows }));
 process.exit(0);

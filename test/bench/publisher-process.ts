@@ -16,7 +16,9 @@ async function publish({ event, count, keys, mode, inFlight }: Order): Promise<v
   if (mode === "bulk") {
     const chunk = 10_000;
     for (let from = 0; from < count; from += chunk)
-      await client.publishMany(Array.from({ length: Math.min(chunk, count - from) }, (_, i) => ({ event, payload: payload(from + i) })));
+      await client.publishMany(
+        Array.from({ length: Math.min(chunk, count - from) }, (_, i) => ({ event, payload: payload(from + i) })),
+      );
     return;
   }
   let next = 0;

@@ -17,7 +17,10 @@ function now(): number {
 }
 
 process.on("message", (message) => {
-  if (message === "usage") process.send?.({ usage: { cpu: process.cpuUsage(), heapUsed: process.memoryUsage().heapUsed, external: 0, rss: process.memoryUsage().rss } });
+  if (message === "usage")
+    process.send?.({
+      usage: { cpu: process.cpuUsage(), heapUsed: process.memoryUsage().heapUsed, external: 0, rss: process.memoryUsage().rss },
+    });
   if (message === "stop") void worker.stop().then(() => process.exit(0));
 });
 process.on("disconnect", () => process.exit(0));

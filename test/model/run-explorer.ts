@@ -77,7 +77,12 @@ export function asData(actions: readonly ExecutableActionObject[]): StepAction[]
       case "xstate.cancel":
         return [{ type: "timer.cancel", params: { id: p?.["sendId"] } }];
       case "xstate.spawnChild":
-        return [{ type: "actor.start", params: { id: p?.["id"], src: p?.["src"], ...(p?.["input"] !== undefined && { input: p["input"] }) } }];
+        return [
+          {
+            type: "actor.start",
+            params: { id: p?.["id"], src: p?.["src"], ...(p?.["input"] !== undefined && { input: p["input"] }) },
+          },
+        ];
       case "xstate.stopChild":
         return p === undefined ? [] : [{ type: "actor.stop", params: { id: p["id"] } }];
       default:
@@ -126,7 +131,13 @@ export function regionOf(snapshot: AnyMachineSnapshot, name: string): string | u
   return typeof region === "object" ? region.attempt : region;
 }
 
-function keepBooks(spec: WorkflowSpec, books: Books, event: RunEventObject, to: AnyMachineSnapshot, actions: readonly StepAction[]): Books {
+function keepBooks(
+  spec: WorkflowSpec,
+  books: Books,
+  event: RunEventObject,
+  to: AnyMachineSnapshot,
+  actions: readonly StepAction[],
+): Books {
   const [wanted, timers, live] = [new Set(books.wanted), new Set(books.timers), new Set(books.live)];
   timers.delete(event.type);
   for (const { name } of spec.steps) {
@@ -148,7 +159,9 @@ function keepBooks(spec: WorkflowSpec, books: Books, event: RunEventObject, to: 
 /** Throws at the first edge where the stepper and XState differ. `check` sees every edge. */
 export function explore(spec: WorkflowSpec, scope: Scope = {}, check: (edge: Edge) => void = () => {}): Exploration {
   const stepper = createStepper(compileRunMachine(spec));
-  const stockMachine = compileRunMachine(spec).provide({ actors: { step: fromTransition((state) => state, undefined) } } as never);
+  const stockMachine = compileRunMachine(spec).provide({
+    actors: { step: fromTransition((state) => state, undefined) },
+  } as never);
   const events = alphabet(spec, scope);
 
   const [stock] = initialTransition(stockMachine, { runId: "r1" } as never);

@@ -15,7 +15,12 @@ interface Case {
   readonly scope?: Scope;
 }
 
-const diamond = (b: object = {}) => [step("a"), step("b", { after: ["a"], ...b }), step("c", { after: ["a"] }), step("d", { after: ["b", "c"] })];
+const diamond = (b: object = {}) => [
+  step("a"),
+  step("b", { after: ["a"], ...b }),
+  step("c", { after: ["a"] }),
+  step("d", { after: ["b", "c"] }),
+];
 const few: Scope = { without: ["returned", "lost", "final"] };
 
 const cases: Case[] = [
@@ -84,7 +89,11 @@ function checkEdge(spec: WorkflowSpec, { from, to, event, actions }: Edge): void
   for (const { type, params } of actions) {
     if (type === "actor.start") {
       const parents = spec.steps.find(({ name }) => name === params.id)?.after ?? [];
-      hold("parents succeed before children start", parents.every((parent) => context.steps[parent]?.status === "succeeded"), at);
+      hold(
+        "parents succeed before children start",
+        parents.every((parent) => context.steps[parent]?.status === "succeeded"),
+        at,
+      );
       hold("nothing starts once the run is ending", context.ending === null, at);
       hold("a step has one attempt at a time", !to.books.live.has(params.id), at);
     }
@@ -109,14 +118,21 @@ function checkEdge(spec: WorkflowSpec, { from, to, event, actions }: Edge): void
 
   const { status, outputs, reason, steps } = describeRun(spec, to.snapshot);
   const allSucceeded = Object.values(steps).every((step) => step.status === "SUCCEEDED");
-  hold("a run succeeds when all its steps did and nothing ended it", (status === "SUCCEEDED") === (!active && allSucceeded && context.ending === null), at);
+  hold(
+    "a run succeeds when all its steps did and nothing ended it",
+    (status === "SUCCEEDED") === (!active && allSucceeded && context.ending === null),
+    at,
+  );
   hold("a run that succeeded has outputs, and no other", (outputs !== undefined) === (status === "SUCCEEDED"), at);
   hold("every bad end has a reason", (status !== "FAILED" && status !== "CANCELLED") || reason !== undefined, at);
   hold("a run is active while queued or running", active === (status === "QUEUED" || status === "RUNNING"), at);
 }
 
 const isAnswer = ({ type }: RunEventObject): boolean =>
-  type === "run.admitted" || type.startsWith("step.started.") || type.startsWith("xstate.done.") || type.startsWith("xstate.after.");
+  type === "run.admitted" ||
+  type.startsWith("step.started.") ||
+  type.startsWith("xstate.done.") ||
+  type.startsWith("xstate.after.");
 const isSilence = ({ type }: RunEventObject): boolean =>
   type === "run.admitted" || type.startsWith("step.lost.") || type.startsWith("xstate.after.");
 
@@ -144,7 +160,10 @@ describe("every path of", () => {
   });
 
   // Where all losses are explored.
-  it.each(cases.filter(({ scope }) => scope === undefined))("$name ends, from wherever it is, when no worker ever answers", (case_) => {
-    expect(stuck(explorationOf(case_), isSilence)).toEqual([]);
-  });
+  it.each(cases.filter(({ scope }) => scope === undefined))(
+    "$name ends, from wherever it is, when no worker ever answers",
+    (case_) => {
+      expect(stuck(explorationOf(case_), isSilence)).toEqual([]);
+    },
+  );
 });

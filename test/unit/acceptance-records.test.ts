@@ -4,15 +4,42 @@ import { checkRecords, executionsOf, peaks, startsOutOfOrder } from "../acceptan
 import type { HandlerRecord } from "../acceptance/support/records.ts";
 
 /** Executions of run `r<n>` for event n, as `[n, key, step, from, to, pid?]`; without an end, only the start. */
-function records(...executions: readonly (readonly [n: number, key: string, step: string, from: number, to?: number | undefined, pid?: number, attempt?: number])[]): HandlerRecord[] {
+function records(
+  ...executions: readonly (readonly [
+    n: number,
+    key: string,
+    step: string,
+    from: number,
+    to?: number | undefined,
+    pid?: number,
+    attempt?: number,
+  ])[]
+): HandlerRecord[] {
   return executions.flatMap(([n, key, step, from, to, pid = 1, attempt = 1]) => {
-    const common = { pid, workflow: "w", run: `r${n}`, step, attempt, attemptId: `r${n}.${step}.${attempt}`, keys: [key], seq: n, n };
+    const common = {
+      pid,
+      workflow: "w",
+      run: `r${n}`,
+      step,
+      attempt,
+      attemptId: `r${n}.${step}.${attempt}`,
+      keys: [key],
+      seq: n,
+      n,
+    };
     const start: HandlerRecord = { what: "start", at: from, ...common };
     return to === undefined ? [start] : [start, { what: "end", at: to, ...common, outcome: "returned" } satisfies HandlerRecord];
   });
 }
 
-const fine = records([1, "a", "one", 0, 5], [1, "a", "two", 6, 10], [2, "a", "one", 10, 14], [2, "a", "two", 15, 20], [3, "b", "one", 1, 4], [3, "b", "two", 4, 9]);
+const fine = records(
+  [1, "a", "one", 0, 5],
+  [1, "a", "two", 6, 10],
+  [2, "a", "one", 10, 14],
+  [2, "a", "two", 15, 20],
+  [3, "b", "one", 1, 4],
+  [3, "b", "two", 4, 9],
+);
 const expected = { events: [1, 2, 3], steps: ["one", "two"], maxRuns: 1 };
 
 describe("the checker of handler records", () => {
@@ -29,7 +56,13 @@ describe("the checker of handler records", () => {
 
   it("counts a killed execution until the kill, and no longer", () => {
     const killed = [{ pid: 7, at: 5 }];
-    const after = records([1, "a", "one", 0, undefined, 7], [1, "a", "one", 6, 8, 1, 2], [1, "a", "two", 8, 9], [2, "a", "one", 9, 10], [2, "a", "two", 10, 11]);
+    const after = records(
+      [1, "a", "one", 0, undefined, 7],
+      [1, "a", "one", 6, 8, 1, 2],
+      [1, "a", "two", 8, 9],
+      [2, "a", "one", 9, 10],
+      [2, "a", "two", 10, 11],
+    );
     expect(checkRecords(after, { ...expected, events: [1, 2], kills: killed })).toEqual([]);
     const during = records([1, "a", "one", 0, undefined, 7], [2, "a", "one", 4, 5], [2, "a", "two", 5, 6]);
     expect(checkRecords(during, { ...expected, events: [1, 2], kills: killed })).toEqual([
@@ -48,8 +81,15 @@ describe("the checker of handler records", () => {
 
   it("finds an event without a run, one with two, and one that nobody sent", () => {
     const second = records([2, "b", "one", 0, 1], [2, "b", "two", 1, 2]).map((entry) => ({ ...entry, n: 1 }));
-    const wrong = [...records([1, "a", "one", 0, 1], [1, "a", "two", 1, 2], [4, "c", "one", 0, 1], [4, "c", "two", 1, 2]), ...second];
-    expect(checkRecords(wrong, { ...expected, events: [1, 3] })).toEqual(["event 1 has 2 runs: r1, r2", "event 3 has no run", "event 4 has a run, but was never acknowledged"]);
+    const wrong = [
+      ...records([1, "a", "one", 0, 1], [1, "a", "two", 1, 2], [4, "c", "one", 0, 1], [4, "c", "two", 1, 2]),
+      ...second,
+    ];
+    expect(checkRecords(wrong, { ...expected, events: [1, 3] })).toEqual([
+      "event 1 has 2 runs: r1, r2",
+      "event 3 has no run",
+      "event 4 has a run, but was never acknowledged",
+    ]);
   });
 
   it("lets an event whose acknowledgement was lost have one run or none", () => {
@@ -62,7 +102,9 @@ describe("the checker of handler records", () => {
   it("finds one attempt executed twice in one process, and an end without a start", () => {
     const twice = [...records([1, "a", "one", 0]), ...records([1, "a", "one", 1, 2], [1, "a", "two", 3, 4])];
     expect(checkRecords(twice, { ...expected, events: [1] })).toEqual(["attempt r1.one.1 started twice in process 1"]);
-    expect(executionsOf(records([1, "a", "one", 0, 1]).slice(1)).problems).toEqual(["attempt r1.one.1 ended in process 1 without having started"]);
+    expect(executionsOf(records([1, "a", "one", 0, 1]).slice(1)).problems).toEqual([
+      "attempt r1.one.1 ended in process 1 without having started",
+    ]);
   });
 
   it("finds starts out of order, but for the tolerance and for those who lost their worker", () => {
@@ -73,6 +115,12 @@ describe("the checker of handler records", () => {
   });
 
   it("does not count one that ends when another begins", () => {
-    expect(peaks([{ key: "a", from: 0, to: 5 }, { key: "a", from: 5, to: 6 }, { key: "a", from: 5, to: 7 }])).toEqual(new Map([["a", 2]]));
+    expect(
+      peaks([
+        { key: "a", from: 0, to: 5 },
+        { key: "a", from: 5, to: 6 },
+        { key: "a", from: 5, to: 7 },
+      ]),
+    ).toEqual(new Map([["a", 2]]));
   });
 });

@@ -53,7 +53,9 @@ class TestRun {
 
   /** Effects other than timers, as `type:step`. */
   get effects(): string[] {
-    return this.actions.filter(({ type }) => !type.startsWith("timer.")).map(({ type, params }) => `${type}:${params.id ?? params.step}`);
+    return this.actions
+      .filter(({ type }) => !type.startsWith("timer."))
+      .map(({ type, params }) => `${type}:${params.id ?? params.step}`);
   }
 
   timer(state: string): { id: string; delayMs: number } | undefined {
@@ -118,7 +120,9 @@ describe("a step", () => {
   });
 
   it("starts when all its parents have succeeded, not before", () => {
-    const diamond = run(workflow([step("a"), step("b", { after: ["a"] }), step("c", { after: ["a"] }), step("d", { after: ["b", "c"] })]));
+    const diamond = run(
+      workflow([step("a"), step("b", { after: ["a"] }), step("c", { after: ["a"] }), step("d", { after: ["b", "c"] })]),
+    );
     expect(diamond.admit().effects).toEqual(["actor.start:a"]);
     expect(diamond.start("a").done("a").effects).toEqual(["actor.stop:a", "actor.start:b", "actor.start:c"]);
     expect(diamond.start("b").start("c").done("c").effects).toEqual(["actor.stop:c"]);
@@ -151,7 +155,12 @@ describe("a step that fails", () => {
   });
 
   it("is not tried again when the error says so", () => {
-    expect(single({ retries: 5 }).admit().start("a").error("a", { ...boom, retryable: false }).view.status).toBe("FAILED");
+    expect(
+      single({ retries: 5 })
+        .admit()
+        .start("a")
+        .error("a", { ...boom, retryable: false }).view.status,
+    ).toBe("FAILED");
   });
 
   it("no longer shows its error once it has succeeded", () => {
@@ -161,11 +170,19 @@ describe("a step that fails", () => {
   });
 
   it.each(["STEP_TIMED_OUT", "WORKER_LOST", "INPUT_INVALID"])("gives its run the reason %s when that is its code", (code) => {
-    expect(single().admit().start("a").error("a", { ...boom, code }).view.reason).toBe(code);
+    expect(
+      single()
+        .admit()
+        .start("a")
+        .error("a", { ...boom, code }).view.reason,
+    ).toBe(code);
   });
 
   it("keeps a code of the user's own in the error", () => {
-    const { reason, error } = single().admit().start("a").error("a", { ...boom, code: "QUOTA" }).view;
+    const { reason, error } = single()
+      .admit()
+      .start("a")
+      .error("a", { ...boom, code: "QUOTA" }).view;
     expect([reason, error!.code]).toEqual(["STEP_FAILED", "QUOTA"]);
   });
 
@@ -178,7 +195,14 @@ describe("backoff", () => {
   const spec = { factor: 2, minMs: 1000, maxMs: 10_000 };
 
   it("grows by its factor up to its maximum, less up to half", () => {
-    for (const [failures, full] of [[1, 1000], [2, 2000], [3, 4000], [4, 8000], [5, 10_000], [2000, 10_000]] as const) {
+    for (const [failures, full] of [
+      [1, 1000],
+      [2, 2000],
+      [3, 4000],
+      [4, 8000],
+      [5, 10_000],
+      [2000, 10_000],
+    ] as const) {
       const delays = Array.from({ length: 200 }, (_, i) => backoffMs(spec, `run${i}`, "a", failures));
       expect(Math.max(...delays)).toBeLessThanOrEqual(full);
       expect(Math.min(...delays)).toBeGreaterThanOrEqual(full / 2);
@@ -188,7 +212,11 @@ describe("backoff", () => {
 
   it("is the same in a replay, and differs between runs, steps and failures", () => {
     const delay = (runId: string, name: string): number =>
-      run(workflow([step(name, { retries: 1, backoff: spec })]), runId).admit().start(name).error(name).timer("backoff")!.delayMs;
+      run(workflow([step(name, { retries: 1, backoff: spec })]), runId)
+        .admit()
+        .start(name)
+        .error(name)
+        .timer("backoff")!.delayMs;
     expect(delay("r1", "a")).toBe(delay("r1", "a"));
     expect(delay("r1", "a")).toBe(backoffMs(spec, "r1", "a", 1));
     expect(new Set([delay("r1", "a"), delay("r2", "a"), delay("r1", "b")]).size).toBe(3);
@@ -201,7 +229,10 @@ describe("backoff", () => {
 
 describe("an attempt that times out", () => {
   const timedOut = (options: object = {}): TestRun =>
-    single({ timeoutMs: 1000, ...options }).admit().start("a").after(1000, "a.attempt.executing");
+    single({ timeoutMs: 1000, ...options })
+      .admit()
+      .start("a")
+      .after(1000, "a.attempt.executing");
 
   it("has a timer from its start", () => {
     expect(single({ timeoutMs: 1000 }).admit().start("a").timer("executing")!.delayMs).toBe(1000);
@@ -241,10 +272,15 @@ describe("a step that nobody takes", () => {
   });
 
   it("cancels its run, other steps stopped first", () => {
-    const two = run(workflow([step("a"), step("b"), step("c", { after: ["a"] })])).admit().start("b");
+    const two = run(workflow([step("a"), step("b"), step("c", { after: ["a"] })]))
+      .admit()
+      .start("b");
     two.after(300_000, "a.attempt.ready");
     expect(two.effects).toEqual(["actor.stop:a", "stopStep:b"]);
-    expect(two.view).toMatchObject({ status: "RUNNING", steps: { a: { status: "CANCELLED" }, b: { status: "STOPPING" }, c: { status: "CANCELLED" } } });
+    expect(two.view).toMatchObject({
+      status: "RUNNING",
+      steps: { a: { status: "CANCELLED" }, b: { status: "STOPPING" }, c: { status: "CANCELLED" } },
+    });
     expect(two.stopped("b").view).toMatchObject({ status: "CANCELLED", reason: "SCHEDULING_TIMED_OUT" });
   });
 });
@@ -267,7 +303,11 @@ describe("a step that comes back", () => {
   it("for the fifth time fails, whatever retries it has", () => {
     const unlucky = single({ retries: 9 }).admit();
     for (let i = 1; i <= 4; i++) expect(unlucky.start("a").lost("a").statuses).toEqual({ a: "READY" });
-    expect(unlucky.start("a").lost("a").view).toMatchObject({ status: "FAILED", reason: "WORKER_LOST", error: { code: "WORKER_LOST" } });
+    expect(unlucky.start("a").lost("a").view).toMatchObject({
+      status: "FAILED",
+      reason: "WORKER_LOST",
+      error: { code: "WORKER_LOST" },
+    });
   });
 
   it("having stopped unasked counts as lost", () => {
@@ -286,7 +326,11 @@ describe("when a step fails for good", () => {
     expect(failing.effects).toEqual(["actor.stop:a", "stopStep:b", "actor.stop:d"]);
     expect(failing.statuses).toEqual({ a: "FAILED", b: "STOPPING", c: "CANCELLED", d: "CANCELLED" });
     expect(failing.view).toMatchObject({ status: "RUNNING", reason: "STEP_FAILED" });
-    expect(failing.error("b").view).toMatchObject({ status: "FAILED", error: { step: "a" }, steps: { b: { status: "CANCELLED" } } });
+    expect(failing.error("b").view).toMatchObject({
+      status: "FAILED",
+      error: { step: "a" },
+      steps: { b: { status: "CANCELLED" } },
+    });
   });
 
   it("what waits to retry is cancelled", () => {
@@ -298,7 +342,11 @@ describe("when a step fails for good", () => {
     const failing = abc({ onStepFailure: "finish" }).start("a").start("b").error("a");
     expect(failing.effects).toEqual(["actor.stop:a", "actor.stop:d"]);
     expect(failing.statuses).toEqual({ a: "FAILED", b: "RUNNING", c: "CANCELLED", d: "CANCELLED" });
-    expect(failing.done("b").view).toMatchObject({ status: "FAILED", reason: "STEP_FAILED", steps: { b: { status: "SUCCEEDED" } } });
+    expect(failing.done("b").view).toMatchObject({
+      status: "FAILED",
+      reason: "STEP_FAILED",
+      steps: { b: { status: "SUCCEEDED" } },
+    });
   });
 
   it("under `finish` nothing is retried or started again", () => {
@@ -326,7 +374,11 @@ describe("a run that is cancelled", () => {
   it("ends at once when nothing executes, withdrawing what wants a worker", () => {
     const cancelled = single().admit().cancel();
     expect(cancelled.effects).toEqual(["actor.stop:a"]);
-    expect(cancelled.view).toMatchObject({ status: "CANCELLED", reason: "CANCELLED_BY_USER", steps: { a: { status: "CANCELLED" } } });
+    expect(cancelled.view).toMatchObject({
+      status: "CANCELLED",
+      reason: "CANCELLED_BY_USER",
+      steps: { a: { status: "CANCELLED" } },
+    });
   });
 
   it.each([
@@ -361,7 +413,8 @@ describe("a run that is cancelled", () => {
   it("never changes again", () => {
     const ended = single().admit().start("a").cancel().stopped("a");
     const before = ended.snapshot;
-    for (const late of [ended.done, ended.error, ended.lost, ended.start, ended.returned]) expect(late("a").snapshot).toBe(before);
+    for (const late of [ended.done, ended.error, ended.lost, ended.start, ended.returned])
+      expect(late("a").snapshot).toBe(before);
     expect(ended.admit().cancel().snapshot).toBe(before);
   });
 
@@ -374,7 +427,9 @@ describe("a run that is cancelled", () => {
 
 describe("a compiled machine", () => {
   it("is drawn from plain JSON: only the input and the output are functions", () => {
-    const { context, output, ...config } = runMachineConfig(workflow([step("a", { timeoutMs: 5, retries: 1 }), step("b", { after: ["a"] })]));
+    const { context, output, ...config } = runMachineConfig(
+      workflow([step("a", { timeoutMs: 5, retries: 1 }), step("b", { after: ["a"] })]),
+    );
     expect([typeof context, typeof output]).toEqual(["function", "function"]);
     expect(JSON.parse(JSON.stringify(config))).toEqual(config);
   });
@@ -407,6 +462,10 @@ describe("a compiled machine", () => {
   it("is failed when the machine itself is", () => {
     const broken = single().admit();
     broken.snapshot = { ...broken.snapshot, status: "error", error: new TypeError("no") } as never;
-    expect(broken.view).toMatchObject({ status: "FAILED", reason: "MACHINE_FAILED", error: { name: "TypeError", message: "no" } });
+    expect(broken.view).toMatchObject({
+      status: "FAILED",
+      reason: "MACHINE_FAILED",
+      error: { name: "TypeError", message: "no" },
+    });
   });
 });

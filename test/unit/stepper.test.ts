@@ -87,12 +87,21 @@ const handWritten = setup({
           initial: "fetching",
           states: {
             fetching: {
-              invoke: { id: "fetch", src: "fetch", input: ({ context }) => ({ n: context.n }), onDone: "shown", onError: { target: "waiting", actions: ["complain"] } },
+              invoke: {
+                id: "fetch",
+                src: "fetch",
+                input: ({ context }) => ({ n: context.n }),
+                onDone: "shown",
+                onError: { target: "waiting", actions: ["complain"] },
+              },
               entry: assign({ n: ({ context }) => context.n + 1 }),
               exit: { type: "left", params: ({ context }) => ({ n: context.n }) },
               after: { 50: { target: "waiting", guard: and(["few", not("odd")]) }, soon: { actions: "hurry" } },
             },
-            waiting: { on: { go: "fetching", "go.on": { target: "fetching", reenter: true } }, always: { guard: not("few"), target: "shown" } },
+            waiting: {
+              on: { go: "fetching", "go.on": { target: "fetching", reenter: true } },
+              always: { guard: not("few"), target: "shown" },
+            },
             shown: { type: "final" },
           },
         },
@@ -102,7 +111,10 @@ const handWritten = setup({
             dark: { on: { go: { target: "light", guard: "few" } } },
             light: {
               invoke: { id: "render", src: "render" },
-              on: { go: { target: "done", guard: stateIn({ both: { left: "shown" } }) }, flip: { actions: [raise({ type: "go.on" }), "flipped"] } },
+              on: {
+                go: { target: "done", guard: stateIn({ both: { left: "shown" } }) },
+                flip: { actions: [raise({ type: "go.on" }), "flipped"] },
+              },
             },
             done: { type: "final" },
           },
@@ -117,13 +129,29 @@ const handWritten = setup({
 
 describe("stepping is the same as transition()", () => {
   it("for a hand-written machine, over all sequences of its events", () => {
-    const types = ["go", "go.on", "flip", "hist", "reset", "leave", "note.a", "what", "xstate.done.actor.fetch", "xstate.error.actor.fetch", "xstate.after.50.order.both.left.fetching"];
+    const types = [
+      "go",
+      "go.on",
+      "flip",
+      "hist",
+      "reset",
+      "leave",
+      "note.a",
+      "what",
+      "xstate.done.actor.fetch",
+      "xstate.error.actor.fetch",
+      "xstate.after.50.order.both.left.fetching",
+    ];
     expect(compare(handWritten, types, 4, { n: 1 })).toBeGreaterThan(10_000);
   }, 60_000);
 
   it("for errors of actors that nothing handles: the machine ends in error, its actors stopped", () => {
     const { snapshot } = createStepper(handWritten).initial();
-    const { snapshot: failed, actions, error } = createStepper(handWritten).step(snapshot, { type: "xstate.error.actor.watch", error: "boom" });
+    const {
+      snapshot: failed,
+      actions,
+      error,
+    } = createStepper(handWritten).step(snapshot, { type: "xstate.error.actor.watch", error: "boom" });
     expect([failed.status, failed.error, error]).toEqual(["error", "boom", "boom"]);
     expect(actions).toEqual([{ type: "actor.stop", params: { id: "watch" } }]);
     compare(handWritten, ["go", "xstate.error.actor.watch", "xstate.error.actor.render"], 4);
@@ -150,7 +178,8 @@ describe("stepping is the same as transition()", () => {
 });
 
 describe("actions are data", () => {
-  const only = (config: object): readonly StepAction[] => createStepper(createMachine({ context: {}, ...config } as never)).initial().actions;
+  const only = (config: object): readonly StepAction[] =>
+    createStepper(createMachine({ context: {}, ...config } as never)).initial().actions;
 
   it("for timers", () => {
     expect(only({ id: "m", initial: "a", states: { a: { after: { 5: "b" } }, b: {} } })).toEqual([
@@ -172,7 +201,11 @@ describe("actions are data", () => {
     const machine = setup({ actors: { work } }).createMachine({
       initial: "a",
       states: {
-        a: { invoke: { id: "w", src: "work", input: { n: 1 } }, entry: spawnChild("work", { id: "s" }), on: { go: "b", hi: { actions: sendTo("w", { type: "hi" }) } } },
+        a: {
+          invoke: { id: "w", src: "work", input: { n: 1 } },
+          entry: spawnChild("work", { id: "s" }),
+          on: { go: "b", hi: { actions: sendTo("w", { type: "hi" }) } },
+        },
         b: { entry: stopChild("s") },
       },
     });
@@ -182,7 +215,9 @@ describe("actions are data", () => {
       { type: "actor.start", params: { id: "s", src: "work" } },
       { type: "actor.start", params: { id: "w", src: "work", input: { n: 1 } } },
     ]);
-    expect(stepper.step(first.snapshot, { type: "hi" }).actions).toEqual([{ type: "actor.send", params: { id: "w", event: { type: "hi" } } }]);
+    expect(stepper.step(first.snapshot, { type: "hi" }).actions).toEqual([
+      { type: "actor.send", params: { id: "w", event: { type: "hi" } } },
+    ]);
     expect(stepper.step(first.snapshot, { type: "go" }).actions).toEqual([
       { type: "actor.stop", params: { id: "w" } },
       { type: "actor.stop", params: { id: "s" } },
@@ -201,7 +236,11 @@ describe("actions are data", () => {
   it("and nothing is carried out", () => {
     const effect = vi.fn();
     const promise = fromPromise(async () => effect());
-    const machine = createMachine({ entry: effect, initial: "a", states: { a: { invoke: { src: promise, id: "p" }, after: { 0: "b" } }, b: { entry: effect } } });
+    const machine = createMachine({
+      entry: effect,
+      initial: "a",
+      states: { a: { invoke: { src: promise, id: "p" }, after: { 0: "b" } }, b: { entry: effect } },
+    });
     const stepper = createStepper(machine);
     stepper.step(stepper.initial().snapshot, { type: "xstate.after.0.(machine).a" });
     expect(effect).not.toHaveBeenCalled();
@@ -209,7 +248,9 @@ describe("actions are data", () => {
 
   it("for a machine whose actors have no logic here, without a word on the console", () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
-    const stepper = createStepper(createMachine({ initial: "a", states: { a: { invoke: { id: "far", src: "elsewhere" }, on: { go: "b" } }, b: {} } }));
+    const stepper = createStepper(
+      createMachine({ initial: "a", states: { a: { invoke: { id: "far", src: "elsewhere" }, on: { go: "b" } }, b: {} } }),
+    );
     const first = stepper.initial();
     expect(first.actions).toEqual([{ type: "actor.start", params: { id: "far", src: "elsewhere" } }]);
     expect(stepper.step(first.snapshot, { type: "go" }).actions).toEqual([{ type: "actor.stop", params: { id: "far" } }]);
@@ -226,13 +267,28 @@ describe("a broken machine", () => {
     },
     invoke: { id: "w", src: "work" },
     on: {
-      guard: { guard: () => { throw new Error("in guard"); }, actions: "never" },
-      assign: { actions: ["before", assign(() => { throw new Error("in assign"); })] },
+      guard: {
+        guard: () => {
+          throw new Error("in guard");
+        },
+        actions: "never",
+      },
+      assign: {
+        actions: [
+          "before",
+          assign(() => {
+            throw new Error("in assign");
+          }),
+        ],
+      },
       fine: { actions: assign({ n: 1 }) },
     },
   });
 
-  it.each([["guard", /in guard/], ["assign", /in assign/]])("gives the error of its %s as a value, and stops its actors", (type, message) => {
+  it.each([
+    ["guard", /in guard/],
+    ["assign", /in assign/],
+  ])("gives the error of its %s as a value, and stops its actors", (type, message) => {
     const stepper = createStepper(machine);
     const { snapshot } = stepper.initial();
     const { snapshot: broken, error, actions } = stepper.step(snapshot, { type });
@@ -252,7 +308,9 @@ describe("a broken machine", () => {
 
 describe("a finished machine", () => {
   it("refuses every event, also where its root would take it", () => {
-    const stepper = createStepper(createMachine({ initial: "a", on: { again: ".a" }, states: { a: { on: { go: "b" } }, b: { type: "final" } } }));
+    const stepper = createStepper(
+      createMachine({ initial: "a", on: { again: ".a" }, states: { a: { on: { go: "b" } }, b: { type: "final" } } }),
+    );
     const { snapshot } = stepper.step(stepper.initial().snapshot, { type: "go" });
     expect(snapshot.status).toBe("done");
     const after = stepper.step(snapshot, { type: "again" });
@@ -275,7 +333,16 @@ describe("snapshots", () => {
   it("are restored from value and context, and go on in the same way", () => {
     const stepper = createStepper(compileRunMachine(spec));
     let { snapshot } = stepper.initial({ runId: "r1" });
-    for (const event of events("run.admitted", "step.started.a", "xstate.error.actor.a", "xstate.after.backoff.a.run.running.a.backoff", "step.started.a", "xstate.done.actor.a", "step.started.b", "xstate.done.actor.b")) {
+    for (const event of events(
+      "run.admitted",
+      "step.started.a",
+      "xstate.error.actor.a",
+      "xstate.after.backoff.a.run.running.a.backoff",
+      "step.started.a",
+      "xstate.done.actor.a",
+      "step.started.b",
+      "xstate.done.actor.b",
+    )) {
       const { value, context, status, output } = JSON.parse(JSON.stringify(snapshot)) as AnyMachineSnapshot;
       const restored = stepper.restore(value, context, status === "active" ? undefined : { output });
       expect(canonical(restored)).toBe(canonical(snapshot));

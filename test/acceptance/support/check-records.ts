@@ -57,7 +57,8 @@ export function executionsOf(
     if (entry.what === "start") {
       if (start !== undefined) problems.push(`attempt ${entry.attemptId} started twice in process ${entry.pid}`);
       open.set(id, entry);
-    } else if (start === undefined) problems.push(`attempt ${entry.attemptId} ended in process ${entry.pid} without having started`);
+    } else if (start === undefined)
+      problems.push(`attempt ${entry.attemptId} ended in process ${entry.pid} without having started`);
     else {
       open.delete(id);
       close(start, entry.at, false);
@@ -109,7 +110,10 @@ export interface Expectation {
 }
 
 /** Everything that is wrong, in words; empty when all is well. */
-export function checkRecords(records: readonly HandlerRecord[], { events, unsure = [], steps, maxRuns, kills = [] }: Expectation): string[] {
+export function checkRecords(
+  records: readonly HandlerRecord[],
+  { events, unsure = [], steps, maxRuns, kills = [] }: Expectation,
+): string[] {
   const { executions, problems: unpaired } = executionsOf(records, kills);
   const problems = [...unpaired];
   const runsOf = new Map<number, Set<string>>();
@@ -129,10 +133,15 @@ export function checkRecords(records: readonly HandlerRecord[], { events, unsure
     const runs = [...(runsOf.get(n) ?? [])];
     if (runs.length === 0 && expected.has(n)) problems.push(`event ${n} has no run`);
     if (runs.length > 1) problems.push(`event ${n} has ${runs.length} runs: ${runs.join(", ")}`);
-    for (const run of runs) for (const step of steps) if (stepsOf.get(run)?.has(step) !== true) problems.push(`step ${step} of run ${run} (event ${n}) was never executed to its end`);
+    for (const run of runs)
+      for (const step of steps)
+        if (stepsOf.get(run)?.has(step) !== true)
+          problems.push(`step ${step} of run ${run} (event ${n}) was never executed to its end`);
   }
-  for (const n of runsOf.keys()) if (!expected.has(n) && !unsure.includes(n)) problems.push(`event ${n} has a run, but was never acknowledged`);
-  for (const [key, most] of peaks(spansOf(executions))) if (most > maxRuns) problems.push(`key ${key} had ${most} runs at once, its limit is ${maxRuns}`);
+  for (const n of runsOf.keys())
+    if (!expected.has(n) && !unsure.includes(n)) problems.push(`event ${n} has a run, but was never acknowledged`);
+  for (const [key, most] of peaks(spansOf(executions)))
+    if (most > maxRuns) problems.push(`key ${key} had ${most} runs at once, its limit is ${maxRuns}`);
   return problems;
 }
 
@@ -140,7 +149,10 @@ export function checkRecords(records: readonly HandlerRecord[], { events, unsure
  * Runs whose first step began before that of an earlier run of the same key. `toleranceMs`: two runs that are admitted together go to
  * two processes, which may begin in either order. `except`: runs whose first execution was lost with its worker.
  */
-export function startsOutOfOrder(executions: readonly Execution[], { toleranceMs = 0, except = new Set<string>() }: { readonly toleranceMs?: number; readonly except?: ReadonlySet<string> } = {}): string[] {
+export function startsOutOfOrder(
+  executions: readonly Execution[],
+  { toleranceMs = 0, except = new Set<string>() }: { readonly toleranceMs?: number; readonly except?: ReadonlySet<string> } = {},
+): string[] {
   const problems: string[] = [];
   const byKey = new Map<string, Span[]>();
   for (const span of spansOf(executions)) {
@@ -154,7 +166,9 @@ export function startsOutOfOrder(executions: readonly Execution[], { toleranceMs
     let latest: Span | undefined;
     for (const span of spans.sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0))) {
       if (latest !== undefined && span.from < latest.from - toleranceMs)
-        problems.push(`key ${key}: event ${span.seq} started ${(latest.from - span.from).toFixed(1)} ms before event ${latest.seq}, which came earlier`);
+        problems.push(
+          `key ${key}: event ${span.seq} started ${(latest.from - span.from).toFixed(1)} ms before event ${latest.seq}, which came earlier`,
+        );
       if (latest === undefined || span.from > latest.from) latest = span;
     }
   }

@@ -85,7 +85,11 @@ export class Cluster {
   /** Starts an engine and does not wait for it. */
   launchEngine({ lease, name, dataDir = "engine", snapshotEvery }: EngineStart = {}): TestProcess {
     if (snapshotEvery !== undefined) {
-      const env = { SLUICE_TEST_DATA_DIR: join(this.folder, dataDir), SLUICE_TEST_LEASE: lease ?? "3s", SLUICE_TEST_SNAPSHOT_EVERY: String(snapshotEvery) };
+      const env = {
+        SLUICE_TEST_DATA_DIR: join(this.folder, dataDir),
+        SLUICE_TEST_LEASE: lease ?? "3s",
+        SLUICE_TEST_SNAPSHOT_EVERY: String(snapshotEvery),
+      };
       return startNode([ENGINE_NODE], { cwd: this.folder, env: { ...this.#env, ...env } });
     }
     const args = ["engine", "--data-dir", join(this.folder, dataDir)];
@@ -165,7 +169,10 @@ export class Cluster {
     ).catch((error: Error) => {
       const listed = new Set(last.map(({ id }) => id));
       const unlisted = [...new Set(this.starts(workflow).map(({ run }) => run))].filter((run) => !listed.has(run));
-      throw new Error(`${error.message}; there are ${last.length}: ${JSON.stringify(tally(last))}; handlers also saw ${JSON.stringify(unlisted)}`, { cause: error });
+      throw new Error(
+        `${error.message}; there are ${last.length}: ${JSON.stringify(tally(last))}; handlers also saw ${JSON.stringify(unlisted)}`,
+        { cause: error },
+      );
     });
     return last.sort((a, b) => numberOf(a) - numberOf(b));
   }
@@ -186,7 +193,10 @@ export class Cluster {
   /** Waits until the handler of this run's step has started (for the `times`-th time). */
   async started(run: string, step?: string, times = 1): Promise<HandlerRecord> {
     return await waitFor(
-      () => this.records().filter((entry) => entry.what === "start" && entry.run === run && (step === undefined || entry.step === step))[times - 1],
+      () =>
+        this.records().filter(
+          (entry) => entry.what === "start" && entry.run === run && (step === undefined || entry.step === step),
+        )[times - 1],
       { what: `a handler of run ${run} to start ${times > 1 ? `${times} times` : ""}` },
     );
   }
@@ -214,8 +224,16 @@ export async function startCluster(options: ClusterStart = {}): Promise<Cluster>
   await cluster.prepare();
   await cluster.startEngine(engine);
   cluster.client = await cluster.connect();
-  cluster.nats = await connectNats({ servers: cluster.server.url, reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+  cluster.nats = await connectNats({
+    servers: cluster.server.url,
+    reconnect: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+  });
   onCleanup(async () => await cluster.nats.close());
-  if (workflows.length > 0) await Promise.all(Array.from({ length: workers }, () => cluster.startWorker(workflows, { ...worker, ...(slots !== undefined && { slots }) })));
+  if (workflows.length > 0)
+    await Promise.all(
+      Array.from({ length: workers }, () => cluster.startWorker(workflows, { ...worker, ...(slots !== undefined && { slots }) })),
+    );
   return cluster;
 }

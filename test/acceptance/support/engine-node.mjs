@@ -4,7 +4,12 @@
  */
 import { startEngine } from "sluice/engine";
 
-const { SLUICE_NATS_URL: servers, SLUICE_TEST_DATA_DIR: dataDir, SLUICE_TEST_LEASE: lease, SLUICE_TEST_SNAPSHOT_EVERY: snapshotEvery } = process.env;
+const {
+  SLUICE_NATS_URL: servers,
+  SLUICE_TEST_DATA_DIR: dataDir,
+  SLUICE_TEST_LEASE: lease,
+  SLUICE_TEST_SNAPSHOT_EVERY: snapshotEvery,
+} = process.env;
 
 let engine;
 process.on("SIGTERM", () => {

@@ -52,7 +52,13 @@ export function recorded<T>(body: (ctx: AnyContext) => Promise<T> | T): (ctx: An
     };
     const end = (outcome: "returned" | "threw"): void => {
       const { aborted, reason } = ctx.signal;
-      record({ what: "end", at: now(), ...common, outcome, ...(aborted && { aborted: (reason as { name?: string }).name ?? String(reason) }) });
+      record({
+        what: "end",
+        at: now(),
+        ...common,
+        outcome,
+        ...(aborted && { aborted: (reason as { name?: string }).name ?? String(reason) }),
+      });
     };
     record({ what: "start", at: now(), ...common });
     try {

@@ -9,13 +9,19 @@ export const plain = defineWorkflow({ name: "plain", on: "plain" }).step(
 );
 
 /** Takes whatever nests however deep. */
-export const deep = defineWorkflow({ name: "deep", on: "deep" }).step("work", recorded(() => "done"));
+export const deep = defineWorkflow({ name: "deep", on: "deep" }).step(
+  "work",
+  recorded(() => "done"),
+);
 
 export const strict = defineWorkflow({
   name: "strict",
   on: "strict",
   input: z.object({ user: z.string(), age: z.number().int().min(0) }),
-}).step("work", recorded((ctx) => ctx.input as unknown));
+}).step(
+  "work",
+  recorded((ctx) => ctx.input as unknown),
+);
 
 const one = { maxRuns: 1, strategy: Strategy.GROUP_ROUND_ROBIN };
 
@@ -24,7 +30,10 @@ export const strictKey = defineWorkflow({
   on: "strict-key",
   input: z.object({ user: z.string() }),
   concurrency: { key: (ctx) => ctx.input.user, ...one },
-}).step("work", recorded((ctx) => ctx.input as unknown));
+}).step(
+  "work",
+  recorded((ctx) => ctx.input as unknown),
+);
 
 const KEYS: Record<string, () => unknown> = {
   throws: () => {
@@ -55,7 +64,11 @@ export const keyed = defineWorkflow({
   concurrency: { key: (ctx) => (KEYS[(ctx.input as { key: string }).key] ?? (() => "fallback"))() as string, ...one },
 }).step("work", scripted);
 
-export const expressed = defineWorkflow({ name: "expressed", on: "expressed", concurrency: { key: "input.user.id", ...one } }).step("work", scripted);
+export const expressed = defineWorkflow({
+  name: "expressed",
+  on: "expressed",
+  concurrency: { key: "input.user.id", ...one },
+}).step("work", scripted);
 
 const circular: { self?: unknown } = {};
 circular.self = circular;
@@ -77,12 +90,23 @@ const OUTPUTS: Record<string, () => unknown> = {
   large: () => "x".repeat(900_000),
 };
 
-export const outputs = defineWorkflow({ name: "outputs" }).step("work", { retries: 2, backoff: { min: 0 } }, recorded((ctx) => OUTPUTS[(ctx.input as { output: string }).output]?.()));
+export const outputs = defineWorkflow({ name: "outputs" }).step(
+  "work",
+  { retries: 2, backoff: { min: 0 } },
+  recorded((ctx) => OUTPUTS[(ctx.input as { output: string }).output]?.()),
+);
 
 /** Each output fits; all together do not. */
 export const sum = defineWorkflow({ name: "sum" })
-  .step("one", recorded(() => "x".repeat(450_000)))
-  .step("two", { after: ["one"] }, recorded(() => "x".repeat(450_000)));
+  .step(
+    "one",
+    recorded(() => "x".repeat(450_000)),
+  )
+  .step(
+    "two",
+    { after: ["one"] },
+    recorded(() => "x".repeat(450_000)),
+  );
 
 const THROWN: Record<string, unknown> = {
   text: "just text",

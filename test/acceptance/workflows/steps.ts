@@ -20,7 +20,11 @@ export const patient = defineWorkflow({
   concurrency: { key: "input.key", maxRuns: 1, strategy: Strategy.GROUP_ROUND_ROBIN },
 }).step("only", { retries: 1, backoff: { min: "1m" } }, scripted);
 
-export const timed = defineWorkflow({ name: "timed" }).step("only", { timeout: "150ms", retries: 1, backoff: { min: "10ms" } }, scripted);
+export const timed = defineWorkflow({ name: "timed" }).step(
+  "only",
+  { timeout: "150ms", retries: 1, backoff: { min: "10ms" } },
+  scripted,
+);
 
 /** Grace of 600 ms for handlers that are told to stop. */
 export const graced = defineWorkflow({
@@ -53,10 +57,25 @@ export const oneAtATime = defineWorkflow({
 
 /** A diamond; every step sees what those before it returned. */
 export const diamond = defineWorkflow({ name: "diamond", input: undefined })
-  .step("top", recorded(() => ({ value: 1 })))
-  .step("left", { after: ["top"] }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 1 })))
-  .step("right", { after: ["top"] }, recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 10 })))
-  .step("bottom", { after: ["left", "right"] }, recorded((ctx) => ["top", "left", "right"].map((step) => (ctx.output(step) as { value: number }).value)));
+  .step(
+    "top",
+    recorded(() => ({ value: 1 })),
+  )
+  .step(
+    "left",
+    { after: ["top"] },
+    recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 1 })),
+  )
+  .step(
+    "right",
+    { after: ["top"] },
+    recorded((ctx) => ({ value: (ctx.output("top") as { value: number }).value + 10 })),
+  )
+  .step(
+    "bottom",
+    { after: ["left", "right"] },
+    recorded((ctx) => ["top", "left", "right"].map((step) => (ctx.output(step) as { value: number }).value)),
+  );
 
 export const diamondOfGates = defineWorkflow({ name: "diamond-of-gates" })
   .step("top", scripted)

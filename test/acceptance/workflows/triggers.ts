@@ -7,7 +7,10 @@ export const anyTokens = defineWorkflow({ name: "any-tokens", on: "order.>" }).s
 export const twice = defineWorkflow({ name: "matches-twice", on: ["order.created", "order.*"] }).step("work", scripted);
 
 const limit = { maxRuns: 1, strategy: Strategy.GROUP_ROUND_ROBIN };
-export const celKey = defineWorkflow({ name: "cel-key", on: "keyed", concurrency: { key: "input.key", ...limit } }).step("work", scripted);
+export const celKey = defineWorkflow({ name: "cel-key", on: "keyed", concurrency: { key: "input.key", ...limit } }).step(
+  "work",
+  scripted,
+);
 export const functionKey = defineWorkflow({
   name: "function-key",
   on: "keyed",
