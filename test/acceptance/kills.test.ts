@@ -173,8 +173,15 @@ describe("1,000 runs over 50 keys", () => {
   it("survive a kill -9 of a worker, whose steps run elsewhere within 3 s of its last missed heartbeat", async () => {
     // The defaults: a heartbeat each second, taken for dead after 3 s of silence. The last heartbeat that can have been missed
     // is due when the deadline ends.
-    const { cluster, kills } = await throughKills(async ({ workers }, killWorker) => {
-      await killWorker(workers[0] as TestProcess);
+    const { cluster, kills } = await throughKills(async (current, killWorker) => {
+      const worker = current.workers[0] as TestProcess;
+      const running = (): number =>
+        current
+          .records("load")
+          .filter(({ pid }) => pid === worker.pid)
+          .reduce((sum, { what }) => sum + (what === "start" ? 1 : -1), 0);
+      await waitFor(() => running() >= 5, { what: "the worker to execute steps", intervalMs: 1 });
+      await killWorker(worker);
     });
     const [killed] = kills;
     const { executions } = executionsOf(cluster.records("load"), kills);
