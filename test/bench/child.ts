@@ -23,13 +23,7 @@ export class Child {
 
   constructor(script: string, args: readonly string[]) {
     this.process = fork(fileURLToPath(new URL(script, import.meta.url)), [...args], {
-      execArgv: [
-        "--import",
-        "tsx",
-        "--expose-gc",
-        ...(process.env["BENCH_NODE"]?.split(" ") ?? []),
-        ...(process.env["BENCH_PROFILE"] === script ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []),
-      ],
+      execArgv: ["--import", "tsx", "--expose-gc", ...(process.env["BENCH_NODE"]?.split(" ") ?? [])],
       env: ENVIRONMENT,
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
@@ -70,7 +64,7 @@ export class Child {
   async kill(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.kill(process.env["BENCH_PROFILE"] === undefined ? "SIGKILL" : "SIGTERM");
+    this.process.kill("SIGKILL");
     await ended;
   }
 }

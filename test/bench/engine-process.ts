@@ -23,5 +23,4 @@ process.on("message", (message) => {
   if (message === "stop") void engine.stop().then(() => process.exit(0));
 });
 process.on("disconnect", () => process.exit(0));
-process.on("SIGTERM", () => process.exit(0));
 process.send?.({ ready: performance.now() - began });

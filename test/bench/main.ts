@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
     repeat: { type: "string", default: "3" },
   },
 });
-const SCALE = flags.quick === true ? Number(process.env["BENCH_SCALE"] ?? 0.1) : 1;
+const SCALE = flags.quick === true ? 0.1 : 1;
 const REPEAT = flags.quick === true ? 1 : Number(flags.repeat);
 const binary = await findNatsServerBinary({ log: (line: string) => console.error(line) });
 
