@@ -29,7 +29,7 @@ import type { Partition } from "./partition.ts";
 import type { PartitionCore } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
 import { MAX_METADATA_CHARS, routeCall } from "./routing.ts";
-import type { Run } from "./run.ts";
+import { INLINE_INPUT_CHARS, type Run } from "./run.ts";
 import { groupView, iso, runView } from "./views.ts";
 import type { CompiledWorkflow, Workflows } from "./workflows.ts";
 
@@ -100,10 +100,12 @@ export class Api {
         `run.create: 'metadata': expected at most ${MAX_METADATA_CHARS} characters of JSON, got ${metadataChars}`,
         { operation: "run.create", status: 400, reason: "BAD_REQUEST" },
       );
+    const inputRef = await this.#keepInput(JSON.stringify(request.input ?? null));
     const { partition, command } = routeCall(placement, workflow, {
       run,
       createdAt: Date.now(),
       input: request.input ?? null,
+      ...(inputRef !== undefined && { inputRef }),
       ...(request.priority !== undefined && { priority: request.priority }),
       ...(request.metadata !== undefined && { metadata: request.metadata }),
       ...(notBefore !== undefined && { notBefore }),
@@ -112,6 +114,14 @@ export class Api {
     });
     await send(partition, command);
     return this.#get(run);
+  }
+
+  /** An inbox goes behind a snapshot; a large input is wanted for longer, by those who look at the run or replay it. */
+  async #keepInput(json: string): Promise<PayloadRef | undefined> {
+    if (json.length <= INLINE_INPUT_CHARS) return undefined;
+    const { connection, names } = this.#options;
+    const { seq } = await connection.publishAcked(names.inputs, json);
+    return { stream: names.eventsStream, seq };
   }
 
   #find(id: string): Live | undefined {
@@ -169,15 +179,21 @@ export class Api {
   /** With its input, as far as one message takes both. */
   async #whole(view: RunView, ref: PayloadRef | undefined): Promise<RunView> {
     if (view.input !== undefined) return this.#fits(view) ? view : withoutRepetition(view);
-    const message = ref === undefined ? undefined : await this.#options.connection.readMessage(ref.stream, ref.seq);
-    if (ref === undefined || message === undefined) return withoutRepetition({ ...view, input: null });
-    const payload = JSON.parse(Buffer.from(message.data).toString()) as unknown;
-    const input = ref.stream === this.#options.names.eventsStream ? payload : (payload as CreateCommand).input;
-    const whole = { ...view, input };
+    const stored = ref === undefined ? undefined : await this.#storedInput(ref);
+    if (ref === undefined || stored === undefined)
+      return withoutRepetition({ ...view, input: null, ...(ref !== undefined && { inputRef: ref }) });
+    const whole = { ...view, input: stored.input };
     if (this.#fits(whole)) return whole;
     const shorter = withoutRepetition(whole);
     // Together with large outputs it would still be more than one message takes: whoever wants it reads it where it is.
     return this.#fits(shorter) ? shorter : { ...shorter, input: null, inputRef: ref };
+  }
+
+  async #storedInput({ stream, seq }: PayloadRef): Promise<{ readonly input: unknown } | undefined> {
+    const message = await this.#options.connection.readMessage(stream, seq);
+    if (message === undefined) return undefined;
+    const payload = JSON.parse(Buffer.from(message.data).toString()) as unknown;
+    return { input: stream === this.#options.names.eventsStream ? payload : (payload as CreateCommand).input };
   }
 
   #fits(view: RunView): boolean {
@@ -216,8 +232,16 @@ export class Api {
   }
 
   async #replay(id: string): Promise<RunView> {
-    const { workflow, input, metadata, priority } = await this.#get(id);
-    return this.#create({ workflow, input, metadata: { ...metadata }, priority }, id);
+    const { workflow, input, inputRef, metadata, priority } = await this.#get(id);
+    // Where the view has no room for it, or it is gone.
+    const stored = inputRef === undefined ? { input } : await this.#storedInput(inputRef);
+    if (stored === undefined)
+      throw new RequestError(`run.replay: the input of run ${id} is not stored any more`, {
+        operation: "run.replay",
+        status: 410,
+        reason: "INPUT_GONE",
+      });
+    return this.#create({ workflow, input: stored.input, metadata: { ...metadata }, priority }, id);
   }
 
   async #explain(id: string): Promise<Explanation> {

@@ -58,7 +58,7 @@ function checkResult(result: unknown): void {
 }
 
 function checkCreate(command: Record<string, unknown>): void {
-  const { run, priority, metadata, keys } = command;
+  const { run, priority, metadata, keys, inputRef } = command;
   if (typeof run !== "string" || !RUN_ID.test(run))
     throw new TypeError('expected \'run\' to be 1 to 128 letters, digits, "-" and "_"');
   expectText(command, "workflow");
@@ -68,6 +68,11 @@ function checkCreate(command: Record<string, unknown>): void {
   if (metadata !== undefined && !isObject(metadata)) throw new TypeError("expected 'metadata' to be an object");
   if (keys !== undefined && !(Array.isArray(keys) && keys.every((key) => typeof key === "string")))
     throw new TypeError("expected 'keys' to be a list of texts");
+  if (
+    inputRef !== undefined &&
+    (!isObject(inputRef) || typeof inputRef["stream"] !== "string" || !Number.isSafeInteger(inputRef["seq"]))
+  )
+    throw new TypeError("expected 'inputRef' to have a stream and a seq");
   for (const name of ["createdAt", "notBefore"] as const satisfies readonly (keyof CreateCommand)[])
     if (command[name] !== undefined && !isTime(command[name]))
       throw new TypeError(`expected '${name}' to be a time in ms since 1970`);

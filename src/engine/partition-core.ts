@@ -128,12 +128,14 @@ export class PartitionCore {
     return last;
   }
 
-  /** The first event whose payload a live run still reads from the stream. */
-  oldestEventRef(): number {
+  /** The first message of the events stream that a live run still reads its input from. */
+  oldestEventRef(eventsStream: string): number {
     let first = Number.MAX_SAFE_INTEGER;
-    for (const { event, input } of this.runs.values())
-      if (event !== undefined && event.seq < first && (input === undefined || input.length > INLINE_INPUT_CHARS))
-        first = event.seq;
+    for (const { event, input, ref } of this.runs.values()) {
+      if (input !== undefined && input.length <= INLINE_INPUT_CHARS) continue;
+      const seq = ref === undefined ? event?.seq : ref.stream === eventsStream ? ref.seq : undefined;
+      if (seq !== undefined && seq < first) first = seq;
+    }
     return first;
   }
 

@@ -45,9 +45,13 @@ export class Retention {
   async #run(): Promise<void> {
     const { connection, names, partitions, retentionMs, routedSeq, logger } = this.#options;
     try {
-      const needed = await Promise.all(partitions.map((partition) => partition.read((core) => core.oldestEventRef())));
+      const needed = await Promise.all(
+        partitions.map((partition) => partition.read((core) => core.oldestEventRef(names.eventsStream))),
+      );
       const old = await firstSeqSince(connection, names.eventsStream, Date.now() - retentionMs);
-      await purgeBelow(connection, names.eventsStream, `${names.prefix}.events.>`, Math.min(old, routedSeq() + 1, ...needed));
+      const below = Math.min(old, routedSeq() + 1, ...needed);
+      for (const subject of [`${names.prefix}.events.>`, names.inputs])
+        await purgeBelow(connection, names.eventsStream, subject, below);
     } catch (error) {
       logger.warn({ err: error }, "old events could not be let go; it is tried again");
     }

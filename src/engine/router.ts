@@ -109,7 +109,8 @@ export class Router {
     const prefix = `${names.prefix}.events.`;
     let waits: Promise<void> | undefined;
     if (message.subject.startsWith(prefix)) waits = this.#event(message, message.subject.slice(prefix.length));
-    else waits = this.#options.onDefinition(Buffer.from(message.data).toString(), message.seq, message.timeMs);
+    else if (message.subject !== names.inputs)
+      waits = this.#options.onDefinition(Buffer.from(message.data).toString(), message.seq, message.timeMs);
     if (waits !== undefined) return waits.then(() => this.#advance(message.seq));
     this.#advance(message.seq);
     return undefined;

@@ -81,7 +81,7 @@ export function routeCall(
   };
 }
 
-/** The run of a command in an inbox. `ref`: where it is stored. */
+/** The run of a command in an inbox. `ref`: where the command is stored. */
 export function toCreation(
   command: CreateCommand,
   workflow: CompiledWorkflow,
@@ -95,7 +95,7 @@ export function toCreation(
     workflow,
     createdAt: createdAt ?? nowMs,
     input,
-    ...(input.length > INLINE_INPUT_CHARS && { ref }),
+    ...(input.length > INLINE_INPUT_CHARS && { ref: command.inputRef ?? ref }),
     ...(keys !== undefined && { keys }),
     ...(priority !== undefined && { priority }),
     ...(metadata !== undefined && { metadata }),

@@ -5,7 +5,7 @@ import { optionOf } from "../workflow/parse-options.ts";
 
 export interface Names {
   readonly prefix: string;
-  /** Stream of events and definitions, in one order. */
+  /** Stream of events and definitions, in one order; also of the large inputs of calls, which so live as long as those of events. */
   readonly eventsStream: string;
   readonly eventsSubjects: readonly string[];
   readonly rejectedStream: string;
@@ -18,6 +18,7 @@ export interface Names {
   snapshotData(partition: number): string;
   snapshotManifest(partition: number): string;
   event(name: string): string;
+  readonly inputs: string;
   definition(workflow: string): string;
   /** `what` is `events.<name>`, `journal.<partition>` or `inbox.<partition>`. */
   rejected(what: string): string;
@@ -47,7 +48,7 @@ export function createNames(prefix: string = DEFAULT_PREFIX): Names {
   return {
     prefix,
     eventsStream: `${upper}_EVENTS`,
-    eventsSubjects: [`${prefix}.events.>`, `${prefix}.definitions.*`],
+    eventsSubjects: [`${prefix}.events.>`, `${prefix}.definitions.*`, `${prefix}.inputs`],
     rejectedStream: `${upper}_REJECTED`,
     rejectedSubjects: [`${prefix}.rejected.>`],
     bucket: `${prefix}_cluster`,
@@ -57,6 +58,7 @@ export function createNames(prefix: string = DEFAULT_PREFIX): Names {
     snapshotData: (partition) => `${prefix}.partition.${partition}.snapshot.data`,
     snapshotManifest: (partition) => `${prefix}.partition.${partition}.snapshot.manifest`,
     event: (name) => `${prefix}.events.${name}`,
+    inputs: `${prefix}.inputs`,
     definition: (workflow) => `${prefix}.definitions.${workflow}`,
     rejected: (what) => `${prefix}.rejected.${what}`,
     work: (worker) => `${prefix}.work.${worker}`,

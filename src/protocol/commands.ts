@@ -2,7 +2,7 @@
  * What arrives in a partition's inbox: one JSON message each, applied once, in order. Written by workers (results) and by
  * the engine nodes that take API requests.
  */
-import type { StepResult } from "./work.ts";
+import type { PayloadRef, StepResult } from "./work.ts";
 
 /** A run started directly (client, API, replay), by schedule, or handed over by another partition. */
 export interface CreateCommand {
@@ -13,6 +13,8 @@ export interface CreateCommand {
   readonly workflow: string;
   readonly version: string;
   readonly input: unknown;
+  /** Where a large input can be read again, and is for longer than in the inbox. */
+  readonly inputRef?: PayloadRef;
   readonly priority?: number;
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Start no earlier than this, ms since the epoch. */
