@@ -184,6 +184,35 @@ describe("replay", () => {
   });
 });
 
+describe("a large input", () => {
+  it("is there for handlers, lists and replays after engines have gone behind snapshots, whatever started its run", async () => {
+    const cluster = await startCluster({ workflows: ["triggers"] });
+    const input = { text: "x".repeat(2_000), key: "k" };
+    const called = await cluster.client.run("plain", input);
+    const { seq } = await cluster.client.publish("plain", input);
+    const scheduled = await cluster.client.run("plain", input, { delay: "1500ms" });
+    const keyed = await cluster.client.run("function-key", { ...input, gate: "large" });
+    const waiting = await cluster.client.run("function-key", input);
+    await cluster.started(keyed.id);
+    await called.result({ timeout: "10s" });
+    await waitFor(async () => (await cluster.runs("plain")).some((run) => run.event?.seq === seq && run.status === "SUCCEEDED"), {
+      what: "the event's run to end",
+    });
+    // In order, so with snapshots, and with that all inboxes are emptied.
+    await cluster.engine.stop();
+    await cluster.startEngine();
+    await cluster.open("large");
+    await Promise.all([keyed.result({ timeout: "10s" }), waiting.result({ timeout: "10s" })]);
+    expect(await scheduled.result({ timeout: "10s" })).toMatchObject({ work: { input } });
+    for (const { id } of [called, scheduled, waiting, ...(await cluster.runs("plain")).filter((run) => run.event?.seq === seq)]) {
+      expect((await cluster.client.runs.get(id)).input).toEqual(input);
+      const replayed = await cluster.client.runs.replay(id);
+      expect(replayed).toMatchObject({ replayOf: id, input });
+      await cluster.until(replayed.id, "SUCCEEDED");
+    }
+  });
+});
+
 describe("a cron with seconds", () => {
   it("fires each tick once, on the second, also when another engine takes over, and does not make up for missed ones", async () => {
     const cluster = await startCluster({ workflows: ["cron"], engine: { lease: "500ms", name: "first" } });
