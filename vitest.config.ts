@@ -10,6 +10,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const entries = (suffix: string, root: string) => [
   { find: /^sluice$/, replacement: at(`${root}/src/index${suffix}`) },
   { find: /^sluice\/(engine|dev|testing)$/, replacement: at(`${root}/src/$1/index${suffix}`) },
+  { find: /^sluice\/dashboard$/, replacement: at(`${root}/src/server/index${suffix}`) },
 ];
 
 /** `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
@@ -42,7 +43,7 @@ export default defineConfig({
       kind("integration", { timeoutSeconds: 60, server: true }),
       kind("acceptance", { timeoutSeconds: 90, server: true, built: true }),
       kind("chaos", { timeoutSeconds: 180, server: true }),
-      kind("browser", { timeoutSeconds: 90, server: true, built: true }),
+      kind("browser", { timeoutSeconds: 90, server: true }),
     ],
   },
 });

@@ -103,6 +103,12 @@ function build(always) {
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (result.status !== 0) fail("the build failed; the compiler's output is above");
+  const page = spawnSync(
+    process.execPath,
+    [join(ROOT, "node_modules/vite/bin/vite.js"), "build", "--config", "src/ui/vite.config.ts", "--logLevel", "warn"],
+    { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] },
+  );
+  if (page.status !== 0) fail("the dashboard could not be built; the output is above");
   const command = join(DIST, "src/cli/main.js");
   if (existsSync(command)) chmodSync(command, 0o755);
   mkdirSync(DIST, { recursive: true });
@@ -111,7 +117,7 @@ function build(always) {
 
 /** Output of sources that are gone would be found by whoever looks through dist/, and packed. */
 function removeStale(sources) {
-  for (const file of filesBelow("dist")) {
+  for (const file of filesBelow("dist").filter((path) => !path.startsWith("dist/ui/"))) {
     const match = /^dist\/(.*?)(?:\.d)?\.(?:js|ts)(?:\.map)?$/.exec(file);
     if (match !== null && !sources.has(`${match[1]}.ts`) && !sources.has(`${match[1]}.tsx`))
       rmSync(join(ROOT, file), { force: true });

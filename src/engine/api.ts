@@ -275,7 +275,11 @@ export class Api {
 
   // ---------------------------------------------------------------- groups
 
-  async #groups({ limit, size = DEFAULT_PAGE, cursor }: Operations["group.list"]["request"]): Promise<Page<GroupView>> {
+  async #groups({
+    limit,
+    size = DEFAULT_PAGE,
+    cursor,
+  }: Operations["group.list"]["request"]): Promise<Page<GroupView> & { total: number }> {
     const lists = await Promise.all(
       this.#options.partitions.map((partition) =>
         partition.read((core) => {
@@ -297,7 +301,7 @@ export class Api {
         reason: "BAD_REQUEST",
       });
     const items = all.slice(from, from + size).map(({ group }) => groupView(group));
-    return { items, ...(from + size < all.length && { next: (from + size).toString(36) }) };
+    return { items, total: all.length, ...(from + size < all.length && { next: (from + size).toString(36) }) };
   }
 
   async #group(limit: string, key: string): Promise<GroupView> {
@@ -319,6 +323,7 @@ export class Api {
             waiting: 0,
             activeRuns: [],
             waitingRuns: [],
+            startsPerMinute: 0,
           };
     });
     if (view === undefined)

@@ -80,6 +80,7 @@ export function groupView(group: Group): GroupView {
     activeRuns,
     waitingRuns,
     ...(oldest !== undefined && { oldestWaitingAt: iso(oldest) }),
+    startsPerMinute: 0,
   };
 }
 

@@ -16,6 +16,24 @@ const group = { limit: name, key: z.string().min(1) };
 const nothing = z.strictObject({});
 const one = z.strictObject({ id });
 
+const hash = z.string().min(1).max(128);
+const ids = z.array(id).min(1).max(1_000);
+const query = {
+  status: z.union([status, z.array(status)]).optional(),
+  workflow: name.optional(),
+  limit: name.optional(),
+  key: z.string().optional(),
+  scheduled: z.boolean().optional(),
+  tag: z.union([z.string().min(1).max(1_024), z.array(z.string().min(1).max(1_024)).max(20)]).optional(),
+  event: name.optional(),
+  text: z.string().min(1).max(1_024).optional(),
+  state: z.string().min(1).max(4_096).optional(),
+  since: time.optional(),
+  until: time.optional(),
+  size,
+  cursor,
+};
+
 const schemas: { readonly [K in Operation]: z.ZodType } = {
   "run.create": z.strictObject({
     workflow: name,
@@ -27,26 +45,23 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
     traceparent: z.string().max(256).optional(),
   }),
   "run.get": one,
-  "run.list": z.strictObject({
-    status: z.union([status, z.array(status)]).optional(),
-    workflow: name.optional(),
-    limit: name.optional(),
-    key: z.string().optional(),
-    scheduled: z.boolean().optional(),
-    since: time.optional(),
-    until: time.optional(),
-    size,
-    cursor,
-  }),
+  "run.list": z.strictObject(query),
   "run.cancel": one,
   "run.replay": one,
   "run.explain": one,
   "run.events": one,
-  "group.list": z.strictObject({ limit: name.optional(), size, cursor }),
+  "run.record": one,
+  "run.count": z.strictObject(query),
+  "run.cancelMany": z.strictObject({ ids }),
+  "run.replayMany": z.strictObject({ ids }),
+  "group.list": z.strictObject({ limit: name.optional(), text: z.string().min(1).max(1_024).optional(), size, cursor }),
   "group.get": z.strictObject(group),
   "group.update": z.strictObject({ ...group, maxRuns: z.int().min(1).nullable() }),
   "group.pause": z.strictObject(group),
   "group.resume": z.strictObject(group),
+  "group.decisions": z.strictObject({ ...group, size, cursor }),
+  "group.machine": z.strictObject(group),
+  "machine.get": z.strictObject({ hash: hash.optional(), workflow: name.optional(), version: name.optional() }),
   "workflow.list": nothing,
   "workflow.get": z.strictObject({ name }),
   "workflow.register": z.strictObject({
@@ -57,8 +72,12 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
       limits: z.array(z.looseObject({ name })),
     }),
   }),
+  "workflow.population": z.strictObject({ name, version: name.optional() }),
   "worker.list": nothing,
+  "worker.drain": one,
   "event.list": z.strictObject({ name: name.optional(), size, cursor }),
+  "rejected.list": z.strictObject({ size, cursor }),
+  "health.get": nothing,
 };
 
 export const OPERATIONS = Object.freeze(Object.keys(schemas) as Operation[]);

@@ -3,6 +3,16 @@
  * ISO 8601 in UTC with milliseconds.
  */
 import type { Strategy, WorkflowSpec } from "../workflow/spec.ts";
+import type {
+  BulkItem,
+  GroupDecisionView,
+  GroupMachineView,
+  HealthView,
+  MachineDefinition,
+  Population,
+  RejectedView,
+  RunRecord,
+} from "./record.ts";
 import type { ErrorData } from "./work.ts";
 
 export type RunStatus = "QUEUED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
@@ -84,6 +94,10 @@ export interface GroupView {
   readonly activeRuns: readonly string[];
   readonly waitingRuns: readonly string[];
   readonly oldestWaitingAt?: string;
+  /** Admissions, as a moving average over about a minute. */
+  readonly startsPerMinute: number;
+  /** Until all that waits now is admitted, at this rate; absent where nothing waits or nothing moves. */
+  readonly drainSeconds?: number;
 }
 
 export interface WorkerView {
@@ -152,6 +166,14 @@ export interface RunListQuery {
   readonly key?: string;
   /** Only runs that wait for their time. */
   readonly scheduled?: boolean;
+  /** Metadata: `name=value`, or `name` for any value; all of several. */
+  readonly tag?: string | readonly string[];
+  /** Name of the event that started it. */
+  readonly event?: string;
+  /** Found in the id, the workflow, a key, the metadata or the input, whatever the case. Looks through at most 20,000 runs per page. */
+  readonly text?: string;
+  /** Id of a state of the workflow's machine: live runs of `workflow` that are in it. */
+  readonly state?: string;
   readonly since?: string;
   readonly until?: string;
   readonly size?: number;
@@ -178,15 +200,35 @@ export interface Operations {
   "run.replay": { request: { id: string }; reply: RunView };
   "run.explain": { request: { id: string }; reply: Explanation };
   "run.events": { request: { id: string }; reply: Page<RunEventView> };
-  "group.list": { request: { limit?: string; size?: number; cursor?: string }; reply: Page<GroupView> };
+  "run.record": { request: { id: string }; reply: RunRecord };
+  /** How many runs a list has in all; counts up to 100,000, and says so. */
+  "run.count": { request: RunListQuery; reply: { count: number; atLeast: boolean } };
+  "run.cancelMany": { request: { ids: readonly string[] }; reply: { items: readonly BulkItem[] } };
+  "run.replayMany": { request: { ids: readonly string[] }; reply: { items: readonly BulkItem[] } };
+  /** Most pressed first. `text`: found in the key. */
+  "group.list": {
+    request: { limit?: string; text?: string; size?: number; cursor?: string };
+    reply: Page<GroupView> & { total: number };
+  };
   "group.get": { request: { limit: string; key: string }; reply: GroupView };
   "group.update": { request: { limit: string; key: string; maxRuns: number | null }; reply: GroupView };
   "group.pause": { request: { limit: string; key: string }; reply: GroupView };
   "group.resume": { request: { limit: string; key: string }; reply: GroupView };
+  "group.decisions": {
+    request: { limit: string; key: string; size?: number; cursor?: string };
+    reply: Page<GroupDecisionView>;
+  };
+  "group.machine": { request: { limit: string; key: string }; reply: GroupMachineView };
+  /** By the hash that a record, a group or a population names; or a workflow's, by name and version (default: the latest). */
+  "machine.get": { request: { hash?: string; workflow?: string; version?: string }; reply: MachineDefinition };
   "workflow.list": { request: Record<string, never>; reply: Page<WorkflowView> };
   "workflow.get": { request: { name: string }; reply: WorkflowView };
   "workflow.register": { request: { spec: WorkflowSpec }; reply: { name: string; version: string } };
   "worker.list": { request: Record<string, never>; reply: Page<WorkerView> };
+  "workflow.population": { request: { name: string; version?: string }; reply: Population };
+  "worker.drain": { request: { id: string }; reply: WorkerView };
   "event.list": { request: { name?: string; size?: number; cursor?: string }; reply: Page<EventView> };
+  "rejected.list": { request: { size?: number; cursor?: string }; reply: Page<RejectedView> };
+  "health.get": { request: Record<string, never>; reply: HealthView };
 }
 export type Operation = keyof Operations;

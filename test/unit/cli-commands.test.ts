@@ -47,6 +47,7 @@ const GROUP: GroupView = {
   waiting: 12,
   activeRuns: ["01A"],
   waitingRuns: Array.from({ length: 12 }, (_, index) => `01W${index}`),
+  startsPerMinute: 0,
 };
 
 type Call = readonly [operation: string, ...args: readonly unknown[]];
