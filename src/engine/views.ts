@@ -58,6 +58,8 @@ export function groupView(group: Group): GroupView {
   const { active, stopping, waiting, held, limit, key, strategy, maxRuns, paused } = group.context;
   const activeRuns: string[] = [];
   for (const entry of active) if (activeRuns.push(entry.run) >= SHOWN_RUNS) break;
+  const stoppingRuns: string[] = [];
+  for (const entry of stopping) if (stoppingRuns.push(entry.run) >= SHOWN_RUNS) break;
   const waitingRuns: string[] = [];
   let oldest: number | undefined;
   for (const entries of [waiting, held])
@@ -79,6 +81,7 @@ export function groupView(group: Group): GroupView {
     waiting: waiting.size + held.size,
     activeRuns,
     waitingRuns,
+    ...(stoppingRuns.length > 0 && { stoppingRuns }),
     ...(oldest !== undefined && { oldestWaitingAt: iso(oldest) }),
     startsPerMinute: 0,
   };

@@ -93,6 +93,8 @@ export interface GroupView {
   /** Ids, in order; cut to the first 100. */
   readonly activeRuns: readonly string[];
   readonly waitingRuns: readonly string[];
+  /** Those of the active runs that were cancelled and still hold their slots; cut to the first 100. */
+  readonly stoppingRuns?: readonly string[];
   readonly oldestWaitingAt?: string;
   /** Admissions, as a moving average over about a minute. */
   readonly startsPerMinute: number;
