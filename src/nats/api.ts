@@ -18,7 +18,7 @@ import {
 import type { Operation, Operations } from "../protocol/view.ts";
 import type { Connection } from "./connection.ts";
 import { isNoResponderError } from "./no-responder.ts";
-import type { ErrorReply } from "./service.ts";
+import type { ErrorReply } from "./error-reply.ts";
 import type { Names } from "./subjects.ts";
 
 export interface CallOptions {

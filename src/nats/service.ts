@@ -5,10 +5,11 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import { isSluiceError, RequestError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { OPERATIONS, parseRequest } from "../protocol/requests.ts";
 import type { Operation, Operations } from "../protocol/view.ts";
 import { toHeaders, type Connection, type Message, type Subscription } from "./connection.ts";
+import { errorReply, type ErrorReply } from "./error-reply.ts";
 import type { Names } from "./subjects.ts";
 
 /** Handlers by operation; those that are missing are not served. */
@@ -24,17 +25,6 @@ export interface ServiceOptions {
   /** Of this node; shown by `nats micro info`. Default: a new one. */
   readonly id?: string;
   readonly metadata?: Readonly<Record<string, string>>;
-}
-
-/** What an error reply has as its body; `code` is the stable code of one of Sluice's errors where it is one. */
-export interface ErrorReply {
-  readonly error: {
-    readonly code: string;
-    readonly message: string;
-    readonly status: number;
-    readonly reason?: string;
-    readonly issues?: readonly unknown[];
-  };
 }
 
 export interface Service {
@@ -53,19 +43,6 @@ interface Endpoint {
 }
 
 const QUEUE = "q";
-/** Of the errors of Sluice, the ones that the caller can mend; others count as 500. */
-const STATUS_BY_CODE: Readonly<Record<string, number>> = {
-  DEFINITION_INVALID: 400,
-  INPUT_INVALID: 400,
-  OPTIONS_INVALID: 400,
-  PAYLOAD_TOO_LARGE: 413,
-  RUN_NOT_FOUND: 404,
-  WORKFLOW_NOT_FOUND: 404,
-  ENGINE_UNAVAILABLE: 503,
-  NATS_UNAVAILABLE: 503,
-  NOT_CONNECTED: 503,
-  REQUEST_TIMED_OUT: 503,
-};
 /** Subject, reply and headers of a reply, generously. */
 const REPLY_MARGIN_BYTES = 1_024;
 
@@ -119,7 +96,7 @@ export function startService(connection: Connection, names: Names, options: Serv
         message.respond(text);
       } catch (error) {
         endpoint.errors++;
-        const reply = describe(operation, error);
+        const reply = errorReply(operation, error);
         endpoint.lastError = `${reply.error.status}:${reply.error.message}`;
         if (reply.error.status >= 500) logger.error({ err: error, operation }, "an API request failed");
         respondError(message, reply);
@@ -197,27 +174,6 @@ function decode(operation: Operation, message: Message): unknown {
       },
     );
   }
-}
-
-function describe(operation: Operation, error: unknown): ErrorReply {
-  if (!isSluiceError(error))
-    return {
-      error: {
-        code: "INTERNAL",
-        message: `${operation}: ${error instanceof Error ? error.message : String(error)}`,
-        status: 500,
-      },
-    };
-  const fields = error as Partial<Pick<RequestError, "status" | "reason">> & { readonly issues?: readonly unknown[] };
-  return {
-    error: {
-      code: error.code,
-      message: error.message,
-      status: fields.status ?? STATUS_BY_CODE[error.code] ?? 500,
-      ...(typeof fields.reason === "string" ? { reason: fields.reason } : {}),
-      ...(Array.isArray(fields.issues) ? { issues: fields.issues } : {}),
-    },
-  };
 }
 
 function respondError(message: Message, reply: ErrorReply): void {
