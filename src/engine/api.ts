@@ -7,10 +7,12 @@ import type { Connection } from "../nats/connection.ts";
 import type { OperationHandlers } from "../nats/service.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
+import type { RunRecord } from "../protocol/record.ts";
 import type {
   EventView,
   Explanation,
   GroupView,
+  Operation,
   Operations,
   Page,
   RunEventView,
@@ -24,7 +26,8 @@ import { readDuration } from "../workflow/duration.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { explain } from "./explain.ts";
-import type { HistoryPort } from "./history-port.ts";
+import type { After, HistoryPort } from "./history-port.ts";
+import { getMachine } from "./machine-definitions.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionCore } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
@@ -73,11 +76,13 @@ export class Api {
       "run.replay": ({ id }) => this.#replay(id),
       "run.explain": ({ id }) => this.#explain(id),
       "run.events": ({ id }) => this.#events(id),
+      "run.record": ({ id }) => this.#record(id),
       "group.list": (request) => this.#groups(request),
       "group.get": ({ limit, key }) => this.#group(limit, key),
       "group.update": ({ limit, key, maxRuns }) => this.#setGroup({ type: "group", limit, key, maxRuns }),
       "group.pause": ({ limit, key }) => this.#setGroup({ type: "group", limit, key, paused: true }),
       "group.resume": ({ limit, key }) => this.#setGroup({ type: "group", limit, key, paused: false }),
+      "machine.get": (request) => getMachine(request, options),
       "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
       "workflow.get": ({ name }) => this.#workflow(this.#latest(name)),
       "workflow.register": ({ spec }) => options.register(spec),
@@ -151,29 +156,26 @@ export class Api {
   async #get(id: string): Promise<RunView> {
     const seen = await this.#fromOwner(id, (core, run) => ({ view: runView(core, run), ref: refOf(run, this.#options.names) }));
     if (seen !== undefined) return this.#whole(seen.view, seen.ref);
-    const recorded = await this.#recorded(id, (history, after) => history.run(id, after));
+    const recorded = await this.#recorded("run.get", id, (history, after) => history.run(id, after));
     if (recorded === undefined) throw new RunNotFoundError(id);
     return this.#whole(recorded.view, recorded.inputRef);
   }
 
   /** From the history, not before it knows all that the owners have written. */
   async #recorded<T>(
+    operation: Operation,
     id: string,
-    read: (history: HistoryPort, after?: { partition: number; seq: number }) => Promise<T>,
-  ): Promise<T | undefined> {
+    read: (history: HistoryPort, after: readonly After[]) => Promise<T>,
+  ): Promise<T> {
     const history = this.#options.history();
     if (history === undefined)
-      throw new RequestError(`run ${id} is not live, and this engine has no history`, {
-        operation: "run.get",
+      throw new RequestError(`${operation}: run ${id} is not live, and this engine has no history`, {
+        operation,
         status: 501,
         reason: "HISTORY_UNAVAILABLE",
       });
-    const answers = await Promise.all(
-      this.#options.partitions.map((partition) =>
-        read(history, { partition: partition.number, seq: this.#options.journalSeq(partition.number) }),
-      ),
-    ).catch((error: unknown) => refuse("run.get", error));
-    return answers.find((answer) => answer !== undefined && !(Array.isArray(answer) && answer.length === 0));
+    const after = this.#options.partitions.map(({ number }) => ({ partition: number, seq: this.#options.journalSeq(number) }));
+    return read(history, after).catch((error: unknown) => refuse(operation, error));
   }
 
   /** With its input, as far as one message takes both. */
@@ -257,9 +259,15 @@ export class Api {
   }
 
   async #events(id: string): Promise<Page<RunEventView>> {
-    const events = await this.#recorded(id, (history, after) => history.events(id, after));
-    if (events === undefined || events.length === 0) throw new RunNotFoundError(id);
+    const events = await this.#recorded("run.events", id, (history, after) => history.events(id, after));
+    if (events.length === 0) throw new RunNotFoundError(id);
     return { items: events };
+  }
+
+  async #record(id: string): Promise<RunRecord> {
+    const record = await this.#recorded("run.record", id, (history, after) => history.record(id, after));
+    if (record === undefined) throw new RunNotFoundError(id);
+    return record;
   }
 
   #requireHistory(operation: string): HistoryPort {

@@ -2,6 +2,7 @@
  * What the engine asks of a history: the record of runs beyond those in memory. It is fed what the journals get and answers
  * for runs that have ended. Without one (it could not be opened), only live runs are known.
  */
+import type { MachineDefinition, RunRecord } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
 import type { PayloadRef } from "../protocol/work.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
@@ -26,9 +27,14 @@ export interface HistoryPort {
   apply(partition: number, seq: number, text: string): boolean;
   /** The open runs of a snapshot that lies after what it has. */
   applySnapshot(partition: number, journalSeq: number, lines: readonly string[]): void;
-  run(id: string, after?: After): Promise<RecordedRun | undefined>;
+  run(id: string, after?: readonly After[]): Promise<RecordedRun | undefined>;
+  record(id: string, after?: readonly After[]): Promise<RunRecord | undefined>;
+  /** The machine of a workflow version that it knows. */
+  machine(
+    which: { readonly hash: string } | { readonly workflow: string; readonly version: string },
+  ): Promise<MachineDefinition | undefined>;
   list(query: RunListQuery): Promise<Page<RunView>>;
-  events(id: string, after?: After): Promise<RunEventView[]>;
+  events(id: string, after?: readonly After[]): Promise<RunEventView[]>;
   runsOfEvents(seqs: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>>;
   stop(): Promise<void>;
 }

@@ -19,6 +19,7 @@ import { HistoryError } from "./history-error.ts";
 import { HISTORY_DEFAULTS, type HistoryOptions } from "./history-options.ts";
 import type { Discard } from "./database.ts";
 import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, WorkerOptions } from "./messages.ts";
+import type { MachineDefinition, RunRecord } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { RunRow } from "./run-fold.ts";
@@ -28,8 +29,8 @@ import { startThread, type Thread } from "./thread.ts";
 export type HistoryMode = "stopped" | "opening" | "open" | "failed";
 
 export interface ReadOptions {
-  /** Answer only once the projection has come to this place of a journal: the answer knows everything up to there. */
-  readonly after?: JournalPosition;
+  /** Answer only once the projection has come to these places of the journals: the answer knows everything up to there. */
+  readonly after?: JournalPosition | readonly JournalPosition[];
 }
 
 /** A transaction of so much news takes some 50 ms. */
@@ -174,6 +175,19 @@ export class History {
     return this.#request({ name: "stays", args: { id } }, options);
   }
 
+  /** The life of a run, frame by frame; undefined for an unknown one. */
+  async record(id: string, options?: ReadOptions): Promise<RunRecord | undefined> {
+    const text = await this.#request({ name: "record", args: { id } }, options);
+    return text === undefined ? undefined : (JSON.parse(text) as RunRecord);
+  }
+
+  /** The machine of a workflow version that the history knows, as a definition. */
+  machine(
+    which: { readonly hash: string } | { readonly workflow: string; readonly version: string },
+  ): Promise<MachineDefinition | undefined> {
+    return this.#request({ name: "machine", args: which });
+  }
+
   /** Ids of the runs that events started, by the events' sequences. Every sequence asked for is in the answer. */
   runsOfEvents(seqs: readonly number[], options?: ReadOptions): Promise<ReadonlyMap<number, readonly string[]>> {
     return this.#request({ name: "runsOfEvents", args: { seqs } }, options);
@@ -202,19 +216,19 @@ export class History {
     const thread = this.#thread;
     if (this.#mode !== "open" || thread === undefined) return Promise.reject(this.#unavailable());
     const id = ++this.#requests;
+    const after = [options?.after ?? []].flat();
     return new Promise<Requests[Name]["reply"]>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
         thread.post({ type: "forget", id });
-        const place =
-          options?.after === undefined ? "" : `, position ${options.after.seq} of partition ${options.after.partition}`;
+        const place = after.map(({ partition, seq }) => `, position ${seq} of partition ${partition}`).join("");
         reject(
           new HistoryError("HISTORY_BEHIND", `the history has not answered within ${timeoutMs} ms (${request.name}${place})`),
         );
       }, timeoutMs);
       timer.unref();
       this.#waiting.set(id, { resolve, reject, timer });
-      thread.post({ type: "request", id, request, ...(options?.after !== undefined && { after: options.after }) });
+      thread.post({ type: "request", id, request, ...(after.length > 0 && { after }) });
     });
   }
 

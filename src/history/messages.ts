@@ -2,6 +2,7 @@
  * What the service and its worker thread say to each other. Messages of one direction arrive in their order, so a request
  * is answered with everything that was posted before it.
  */
+import type { MachineDefinition } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Discard } from "./database.ts";
@@ -35,6 +36,13 @@ export interface Requests {
   list: { args: RunListQuery; reply: Page<RunRow> };
   events: { args: { readonly id: string }; reply: readonly RunEventView[] | undefined };
   stays: { args: { readonly id: string }; reply: readonly Stay[] | undefined };
+  /** A RunRecord as JSON text, which crosses threads for less than what it stands for. */
+  record: { args: { readonly id: string }; reply: string | undefined };
+  /** Of a workflow version that the file knows: by its hash, or by name and version. */
+  machine: {
+    args: { readonly hash: string } | { readonly workflow: string; readonly version: string };
+    reply: MachineDefinition | undefined;
+  };
   runsOfEvents: { args: { readonly seqs: readonly number[] }; reply: ReadonlyMap<number, readonly string[]> };
   /** Writes everything and syncs the file. */
   flush: { args: Record<string, never>; reply: undefined };
@@ -48,7 +56,7 @@ export type AnyRequest = { [Name in RequestName]: { readonly name: Name; readonl
 export type ToWorker =
   | { readonly type: "define"; readonly spec: WorkflowSpec }
   | { readonly type: "batch"; readonly partition: number; readonly seq: number; readonly text: string }
-  | { readonly type: "request"; readonly id: number; readonly request: AnyRequest; readonly after?: JournalPosition }
+  | { readonly type: "request"; readonly id: number; readonly request: AnyRequest; readonly after?: readonly JournalPosition[] }
   /** Nobody waits for the answer any more. */
   | { readonly type: "forget"; readonly id: number }
   | { readonly type: "close" };

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { createNames, DEFAULT_PREFIX } from "../nats/subjects.ts";
+import type { MachineDefinition, RunRecord } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { HistoryFeed, type ReadJournal } from "./feed.ts";
@@ -95,7 +96,17 @@ export class NodeHistory {
     });
   }
 
-  run(id: string, after?: JournalPosition): Promise<RunRow | undefined> {
+  record(id: string, after?: readonly JournalPosition[]): Promise<RunRecord | undefined> {
+    return this.service.record(id, readOptions(after));
+  }
+
+  machine(
+    which: { readonly hash: string } | { readonly workflow: string; readonly version: string },
+  ): Promise<MachineDefinition | undefined> {
+    return this.service.machine(which);
+  }
+
+  run(id: string, after?: readonly JournalPosition[]): Promise<RunRow | undefined> {
     return this.service.run(id, readOptions(after));
   }
 
@@ -106,7 +117,7 @@ export class NodeHistory {
   }
 
   /** Empty for a run that it does not know. */
-  async events(id: string, after?: JournalPosition): Promise<RunEventView[]> {
+  async events(id: string, after?: readonly JournalPosition[]): Promise<RunEventView[]> {
     return [...((await this.service.events(id, readOptions(after))) ?? [])];
   }
 
@@ -115,6 +126,6 @@ export class NodeHistory {
   }
 }
 
-function readOptions(after: JournalPosition | undefined): { readonly after?: JournalPosition } {
+function readOptions(after: readonly JournalPosition[] | undefined): { readonly after?: readonly JournalPosition[] } {
   return after === undefined ? {} : { after };
 }

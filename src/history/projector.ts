@@ -149,8 +149,12 @@ export class Projector {
     this.#post({ type: "synced", positions: new Map(this.#store.positions) });
   }
 
-  #reached(after: JournalPosition | undefined): boolean {
-    return this.#store === undefined || after === undefined || (this.#read.get(after.partition) ?? 0) >= after.seq;
+  #reached(after: readonly JournalPosition[] | undefined): boolean {
+    return (
+      this.#store === undefined ||
+      after === undefined ||
+      after.every(({ partition, seq }) => (this.#read.get(partition) ?? 0) >= seq)
+    );
   }
 
   #answer({ id, request }: Waiting): void {
@@ -182,6 +186,10 @@ export class Projector {
         return queries.events(request.args.id);
       case "stays":
         return queries.stays(request.args.id);
+      case "record":
+        return queries.record(request.args.id);
+      case "machine":
+        return store.specs.machine(request.args);
       case "runsOfEvents":
         return queries.runsOfEvents(request.args.seqs);
       case "flush":

@@ -6,6 +6,7 @@ import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
 import type { Sql, Statement } from "./database.ts";
 import { HistoryError } from "./history-error.ts";
 import { eventsOf, foldRun, type RunRow } from "./run-fold.ts";
+import { recordOf } from "./run-record.ts";
 import { RUN_STATUSES } from "./run-status.ts";
 import type { SpecTable } from "./spec-table.ts";
 import { parseStored, type Stay, staysOf } from "./stored-facts.ts";
@@ -51,6 +52,19 @@ export class Queries {
   /** The facts of a run as its journals had them, by partition, in the order of its life. */
   stays(id: string): readonly Stay[] | undefined {
     return this.#find(id)?.stays;
+  }
+
+  /** A run's life frame by frame, as JSON. */
+  record(id: string): string | undefined {
+    const found = this.#find(id);
+    if (found === undefined) return undefined;
+    const { stays, workflow, version } = found;
+    const record = recordOf(stays, {
+      id,
+      spec: this.#specs.get(workflow, version),
+      machine: this.#specs.recorded(workflow, version),
+    });
+    return record && JSON.stringify(record);
   }
 
   /** Ids of the runs that events started, by the event's sequence. */

@@ -4,6 +4,7 @@
 import type { RunEventView, RunStatus, RunView } from "../protocol/view.ts";
 import type { ErrorData, PayloadRef } from "../protocol/work.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
+import { happeningsOf } from "./happenings.ts";
 import { StepFold } from "./step-fold.ts";
 import { currentPartition, type Stay, type StoredCreated, type StoredFact } from "./stored-facts.ts";
 
@@ -106,72 +107,9 @@ export function foldRun(stays: readonly Stay[], options: FoldOptions): RunRow | 
   return { view, ...(inputRef !== undefined && { inputRef }), partition: currentPartition(stays) };
 }
 
-const ARRIVALS = {
-  scheduled: "scheduled",
-  keying: "keying",
-  waiting: "queued",
-  refused: "queued",
-  active: "run.admitted",
-} as const;
-
 /** What happened to a run, oldest first. */
 export function eventsOf(stays: readonly Stay[], spec: WorkflowSpec | undefined): readonly RunEventView[] {
-  const events: RunEventView[] = [];
-  const push = (at: number, type: string, data: Readonly<Record<string, unknown>>): void => {
-    events.push({ at: iso(at), type, ...(Object.keys(data).length > 0 && { data }) });
-  };
-  const limit = (index: number): string => spec?.limits[index]?.name ?? String(index);
-  const named = (keys: readonly string[] | undefined): Readonly<Record<string, unknown>> => {
-    const known = (keys ?? []).flatMap((key, index) => (key === "" ? [] : [{ limit: limit(index), key }]));
-    return known.length === 0 ? {} : { keys: known };
-  };
-  for (const { facts, partition } of stays) {
-    for (const fact of facts) {
-      switch (fact.k) {
-        case "created":
-          if (events.length === 0) push(fact.born ?? fact.at, "created", creationData(fact, partition));
-          push(fact.at, ARRIVALS[fact.phase], {
-            ...named(fact.keys),
-            ...(fact.phase === "scheduled" && fact.due !== undefined && { due: iso(fact.due) }),
-          });
-          break;
-        case "phase":
-          push(fact.at, ARRIVALS[fact.phase], named(fact.keys));
-          break;
-        case "moved":
-          push(fact.at, "moved", { to: fact.to, ...named(fact.keys) });
-          break;
-        case "admitted":
-          push(fact.at, "run.admitted", {});
-          break;
-        case "parked":
-          push(fact.at, "parked", { waitsFor: limit(fact.for), heldBy: limit(fact.by) });
-          break;
-        case "event": {
-          const { type, ...data } = fact.ev;
-          push(fact.at, type, data);
-          break;
-        }
-        case "finished": {
-          const { k: _k, at, status, ...data } = fact;
-          push(at, `run.${status.toLowerCase()}`, data);
-          break;
-        }
-      }
-    }
-  }
-  return events;
-}
-
-function creationData(fact: StoredCreated, partition: number): Readonly<Record<string, unknown>> {
-  return {
-    workflow: fact.wf,
-    version: fact.ver,
-    partition,
-    ...(fact.pri !== undefined && { priority: fact.pri }),
-    ...(fact.ev !== undefined && { event: fact.ev }),
-    ...(fact.replayOf !== undefined && { replayOf: fact.replayOf }),
-  };
+  return happeningsOf(stays, spec).map(({ at, type, data }) => ({ at: iso(at), type, ...(data !== undefined && { data }) }));
 }
 
 function iso(ms: number): string {

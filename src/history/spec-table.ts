@@ -1,10 +1,22 @@
-/** The definitions of workflows by version, in memory and in the file: for the names of steps and limits. */
+/**
+ * The definitions of workflows by version, in memory and in the file: for the names of steps and limits, and for the machines that
+ * runs of versions had which nobody else knows any more.
+ */
+import { runMachineConfig } from "../../machines/run/compile.ts";
+import type { MachineDefinition } from "../protocol/record.ts";
+import { describeMachine } from "../step/definition.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Sql } from "./database.ts";
+import { recordedMachine, type RecordedMachine } from "./run-record.ts";
+
+/** Compiled machines that are kept: those of the runs that were looked at last. */
+const MAX_RECORDED = 50;
 
 export class SpecTable {
   readonly #sql: Sql;
   readonly #specs = new Map<string, WorkflowSpec>();
+  readonly #recorded = new Map<string, RecordedMachine>();
+  readonly #hashes = new Map<string, string>();
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -14,6 +26,34 @@ export class SpecTable {
 
   get(workflow: string, version: string): WorkflowSpec | undefined {
     return this.#specs.get(`${workflow} ${version}`);
+  }
+
+  /** Its machine, to replay runs. Undefined for a version that is not known. */
+  recorded(workflow: string, version: string): RecordedMachine | undefined {
+    const id = `${workflow} ${version}`;
+    const spec = this.#specs.get(id);
+    if (spec === undefined) return undefined;
+    const machine = this.#recorded.get(id) ?? recordedMachine(spec);
+    this.#recorded.delete(id);
+    this.#recorded.set(id, machine);
+    for (const oldest of this.#recorded.keys()) {
+      if (this.#recorded.size <= MAX_RECORDED) break;
+      this.#recorded.delete(oldest);
+    }
+    return machine;
+  }
+
+  /** The machine of a version, or the one with this hash, as a definition. */
+  machine(
+    which: { readonly hash: string } | { readonly workflow: string; readonly version: string },
+  ): MachineDefinition | undefined {
+    if (!("hash" in which)) return definitionOf(this.get(which.workflow, which.version));
+    for (const [id, spec] of this.#specs) {
+      const hash = this.#hashes.get(id) ?? definitionOf(spec)?.hash;
+      if (hash !== undefined) this.#hashes.set(id, hash);
+      if (hash === which.hash) return definitionOf(spec);
+    }
+    return undefined;
   }
 
   /** A version's definition never changes. */
@@ -38,4 +78,8 @@ export class SpecTable {
   #remember(spec: WorkflowSpec): void {
     this.#specs.set(`${spec.name} ${spec.version}`, spec);
   }
+}
+
+function definitionOf(spec: WorkflowSpec | undefined): MachineDefinition | undefined {
+  return spec && { name: spec.name, ...describeMachine({ id: "run", config: runMachineConfig(spec) }) };
 }

@@ -306,7 +306,8 @@ function initialTransition(root: any): any {
   return { target: [...target], source: root, reenter: true, actions: [] };
 }
 
-function removeConflictingTransitions(enabled: readonly any[], nodes: ReadonlySet<any>): readonly any[] {
+/** Of transitions selected together, those that are taken: where two would exit the same state, the inner one's. */
+export function removeConflictingTransitions(enabled: readonly any[], nodes: ReadonlySet<any>): readonly any[] {
   if (enabled.length < 2) return enabled;
   const filtered = new Set<any>();
   const exitSets = new Map(enabled.map((transition) => [transition, computeExitSet([transition], nodes)]));

@@ -84,8 +84,14 @@ function sortKeys(_key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Make one per machine and keep it: it costs about as much as compiling the machine. */
-export function createStepper(given: AnyStateMachine): Stepper {
+/** One microstep: the snapshot after it, and the transitions that were selected for it (conflicting ones among them). */
+export type OnMicrostep = (snapshot: MachineSnapshot, transitions: readonly any[]) => void;
+
+/**
+ * Make one per machine and keep it: it costs about as much as compiling the machine. With `onMicrostep` all steps are XState's own,
+ * and it is told of each microstep: for records, not for the hot path.
+ */
+export function createStepper(given: AnyStateMachine, onMicrostep?: OnMicrostep): Stepper {
   const machine: any = given.provide({});
   let sink: StepAction[] = [];
   const emit = (type: string, params?: any): void => void sink.push(params === undefined ? { type } : { type, params });
@@ -93,9 +99,9 @@ export function createStepper(given: AnyStateMachine): Stepper {
   const refs = replaceInvokes(machine, emit);
   replaceAssigns(machine);
   machine.getTransitionData = selectTransitions(machine);
-  const scope = inertScope(machine, emit);
+  const scope = inertScope(machine, emit, onMicrostep);
   const idsOfInvokes = (node: AnyStateNode): string[] => (refs.get(node) ?? []).map(({ id }) => id);
-  const macrostep = createMacrostep(machine, scope, idsOfInvokes);
+  const macrostep = onMicrostep === undefined ? createMacrostep(machine, scope, idsOfInvokes) : undefined;
 
   /** The step that a call of XState makes, or the failed step that its exception is. */
   function run(from: MachineSnapshot | undefined, call: () => MachineSnapshot): Step {
@@ -336,12 +342,17 @@ function selectTransitions(machine: any): (snapshot: any, event: AnyEventObject)
 }
 
 /** What XState's own helper builds for every call (`createInertActorScope`), built once: nothing in it changes by stepping. */
-function inertScope(machine: any, emit: (type: string, params?: any) => void): unknown {
+function inertScope(machine: any, emit: (type: string, params?: any) => void, onMicrostep: OnMicrostep | undefined): unknown {
   const self: any = createActor(machine);
   const { system } = self;
   // Runs share it, so nothing may be registered in it: a `systemId` would collide with that of the next run.
   system._set = () => {};
-  system._sendInspectionEvent = () => {};
+  system._sendInspectionEvent =
+    onMicrostep === undefined
+      ? () => {}
+      : ({ type, snapshot, _transitions }: any) => {
+          if (type === "@xstate.microstep") onMicrostep(snapshot, _transitions);
+        };
 
   return {
     self,
