@@ -11,15 +11,18 @@ import { connectNats, type Connection, type Message, type Subscription } from ".
 import { PartitionStream } from "../nats/partition-stream.ts";
 import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
 import { ensureStreams } from "../nats/streams.ts";
-import { startService, type Service } from "../nats/service.ts";
+import { startService, type OperationHandlers, type Service } from "../nats/service.ts";
 import { createNames, type Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
+import { parseRequest } from "../protocol/requests.ts";
+import type { Operation, Operations } from "../protocol/view.ts";
 import type { KeyAnswer, WorkerStatus } from "../protocol/work.ts";
 import { parseWorkflowSpec } from "../workflow/parse-spec.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { version as sluiceVersion } from "../version.ts";
 import { Api } from "./api.ts";
 import { checkCommand } from "./check-command.ts";
+import { Counters, type EngineStats } from "./counters.ts";
 import { nextTick } from "./cron-ticks.ts";
 import { Dispatcher, type HeldAttempt } from "./dispatcher.ts";
 import { decodeBatch, type SnapshotLine } from "./facts.ts";
@@ -41,6 +44,15 @@ import { Workflows } from "./workflows.ts";
 
 export interface Engine {
   readonly name: string;
+  /** True while it owns the partitions and answers; false while it starts or stands by, and once it has ended. */
+  readonly ready: boolean;
+  /**
+   * Does what the NATS service would do for `sluice.api.<operation>`, without going over NATS. The request is checked.
+   * @throws RequestError with status 503 while it is not `ready`, else what the operation throws
+   */
+  call<K extends Operation>(operation: K, request: unknown): Promise<Operations[K]["reply"]>;
+  /** What it has counted, and how much there is. Takes longer the more groups there are. */
+  stats(): EngineStats;
   /** Resolves when it has ended, by `stop` or since another node took over; then with the reason. */
   readonly closed: Promise<string | undefined>;
   /** Writes snapshots, gives the lease back, closes. Idempotent. */
@@ -113,6 +125,11 @@ class EngineNode implements Engine {
   #keyer: Keyer | undefined = undefined;
   #router: Router | undefined = undefined;
   #service: Service | undefined = undefined;
+  /** Set while it is ready. */
+  #operations: OperationHandlers | undefined = undefined;
+  /** What ends the calls under way when this node is no longer the owner: partitions that are dropped answer nothing. */
+  readonly #calls = new Set<(error: Error) => void>();
+  readonly #counters = new Counters();
   #retention: Retention | undefined = undefined;
   #history: HistoryPort | undefined = undefined;
   readonly #subscriptions: Subscription[] = [];
@@ -140,6 +157,64 @@ class EngineNode implements Engine {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  get ready(): boolean {
+    return this.#operations !== undefined && this.#stopping === undefined;
+  }
+
+  async call<K extends Operation>(operation: K, request: unknown): Promise<Operations[K]["reply"]> {
+    const unavailable = (why: string): RequestError =>
+      new RequestError(`${operation}: ${why}`, { operation, status: 503, reason: "ENGINE_UNAVAILABLE" });
+    if (this.#operations === undefined || !this.ready) throw unavailable("this engine node does not own the partitions");
+    const handler = this.#operations[operation];
+    if (handler === undefined)
+      throw new RequestError(`${operation}: this engine does not know that operation`, { operation, status: 404 });
+    const parsed = parseRequest(operation, request);
+    let end: (error: Error) => void = () => undefined;
+    const ended = new Promise<never>((_, reject) => {
+      end = reject;
+    });
+    this.#calls.add(end);
+    try {
+      return await Promise.race([handler(parsed), ended]);
+    } finally {
+      this.#calls.delete(end);
+    }
+  }
+
+  stats(): EngineStats {
+    const sums = { live: 0, active: 0, stopping: 0, waiting: 0, groups: 0 };
+    const slots = { used: 0, total: 0 };
+    let workers = 0;
+    let historyBehind = this.#history === undefined ? undefined : 0;
+    for (const { core, number } of this.ready ? this.#partitions : []) {
+      sums.live += core.runs.size;
+      for (const { context } of core.groups) {
+        sums.groups++;
+        sums.active += context.active.size;
+        sums.stopping += context.stopping.size;
+        sums.waiting += context.waiting.size + context.held.size;
+      }
+      const position = this.#history?.position(number);
+      if (historyBehind !== undefined && typeof position === "number")
+        historyBehind += Math.max(0, (this.#streams[number]?.lastJournalSeq ?? 0) - position);
+    }
+    for (const { status, mode, held } of this.ready ? (this.#dispatcher?.workers.values() ?? []) : []) {
+      if (status === undefined || mode !== "running") continue;
+      workers++;
+      slots.used += held.size;
+      slots.total += status.slots;
+    }
+    const counters = this.#counters;
+    return { ready: this.ready, partitions: this.#partitions.length, ...sums, workers, slots, historyBehind, counters };
+  }
+
+  /** From here on another node answers. */
+  #unready(): void {
+    this.#operations = undefined;
+    for (const end of this.#calls)
+      end(new RequestError("the engine node has ended", { operation: "call", status: 503, reason: "ENGINE_UNAVAILABLE" }));
   }
 
   async #start(): Promise<void> {
@@ -199,6 +274,7 @@ class EngineNode implements Engine {
       keyer: this.#keyer,
       partitions: this.#partitions,
       committed: (partition, seq, text) => this.#history?.apply(partition.number, seq, text),
+      counters: this.#counters,
       logger,
     });
 
@@ -256,6 +332,8 @@ class EngineNode implements Engine {
     });
     this.#service = startService(connection, this.#names, { version: sluiceVersion, operations: api.operations, logger });
     await connection.flush();
+    this.#throwIfStopped();
+    this.#operations = api.operations;
     logger.info(
       { partitions, prefix: this.#names.prefix, server: connection.server, epoch: this.#lease.epoch },
       "the engine is ready",
@@ -274,6 +352,7 @@ class EngineNode implements Engine {
     ]);
     const giveUp = setTimeout(() => this.#streams.forEach((stream) => stream.stop()), STOP_TIMEOUT_MS);
     await this.#service?.stop();
+    this.#unready();
     await this.#retention?.stop();
     await this.#router?.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
@@ -294,6 +373,7 @@ class EngineNode implements Engine {
   #lost(reason: string): void {
     if (this.#stopping !== undefined) return;
     this.#logger.error({ reason }, "this engine node is no longer the owner; it ends");
+    this.#unready();
     for (const partition of this.#partitions) partition.abandon();
     this.#resolveClosed(reason);
     void this.stop();
@@ -367,6 +447,7 @@ class EngineNode implements Engine {
       snapshotEvery: this.#settings.snapshotEvery,
       pump: () => dispatcher.pump(),
       schedule: this.#rounds.schedule,
+      counters: this.#counters,
       onFenced: () => this.#lost("another engine node wrote to the journal"),
     });
     this.#streams[number] = stream;
@@ -649,6 +730,7 @@ class EngineNode implements Engine {
     message: { readonly data: Uint8Array; readonly headers?: Readonly<Record<string, string>> },
     reason: string,
   ): Promise<void> {
+    this.#counters.rejected++;
     this.#logger.warn({ what, reason }, "something that cannot be used was put aside in sluice.rejected");
     const { "Nats-Msg-Id": id, ...headers } = message.headers ?? {};
     const safe = reason.replace(/[\r\n]+/g, " ").slice(0, 1_000);

@@ -7,6 +7,7 @@ import type { Connection } from "../nats/connection.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { WorkAnswer } from "../protocol/work.ts";
 import type { Effect } from "./core/batch-builder.ts";
+import type { Counters } from "./counters.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Keyer } from "./keyer.ts";
 import type { EffectHandler, Partition } from "./partition.ts";
@@ -19,6 +20,7 @@ export interface OutboundOptions {
   readonly keyer: Keyer;
   readonly partitions: readonly Partition[];
   readonly committed: (partition: Partition, seq: number, text: string) => void;
+  readonly counters: Counters;
   readonly logger: Logger;
 }
 
@@ -59,7 +61,7 @@ export class Outbound implements EffectHandler {
   }
 
   handle(partition: Partition, effect: Effect): void {
-    const { connection, names, keyer, partitions } = this.#options;
+    const { connection, names, keyer, partitions, counters } = this.#options;
     switch (effect.type) {
       case "assign":
         this.#collect(this.#assignments, effect.attempt.worker, {
@@ -75,6 +77,7 @@ export class Outbound implements EffectHandler {
       }
       case "change": {
         const { run, message } = effect;
+        counters.change(run.workflow.name, message.change);
         let text = JSON.stringify(message);
         // Large outputs are asked for instead.
         if (text.length * 3 > connection.maxPayload) text = JSON.stringify({ ...message, outputs: undefined });

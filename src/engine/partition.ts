@@ -8,6 +8,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { Command } from "../protocol/commands.ts";
 import type { KeyAnswer, StepResult } from "../protocol/work.ts";
 import type { Effect, PendingBatch } from "./core/batch-builder.ts";
+import type { Counters } from "./counters.ts";
 import { type Batch, encodeBatch, type Position, type SnapshotLine } from "./facts.ts";
 import type { LimitRules } from "./group.ts";
 import type { PartitionCore } from "./partition-core.ts";
@@ -80,6 +81,8 @@ export interface PartitionOptions {
   readonly pump: () => void;
   /** Runs a round soon. Under load, the later the better: the more has arrived by then, the more goes into one journal message. */
   readonly schedule?: (round: () => void) => void;
+  /** Where appends are counted. */
+  readonly counters?: Counters;
   /** Another owner has written: the state is worthless from here on. */
   readonly onFenced: () => void;
 }
@@ -337,7 +340,8 @@ export class Partition {
   }
 
   async #append(batch: PendingBatch, text: string, snapshot: readonly string[] | undefined): Promise<void> {
-    const { journal, effects, logger } = this.#options;
+    const { journal, effects, logger, counters } = this.#options;
+    const began = performance.now();
     const result = await journal.append(text);
     this.#appending = false;
     if (this.#mode === "stopped") return;
@@ -347,6 +351,11 @@ export class Partition {
       this.abandon();
       this.#options.onFenced();
       return;
+    }
+    if (counters !== undefined) {
+      counters.appendSeconds.record((performance.now() - began) / 1_000);
+      counters.appendFacts.record(batch.facts.length);
+      counters.appendedChars += text.length;
     }
     this.#journalSeq = result.seq;
     for (const [source, position] of Object.entries(batch.sources ?? {})) this.#committedSources.set(source, position);
