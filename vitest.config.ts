@@ -16,7 +16,7 @@ const entries = (suffix: string, root: string) => [
 /** `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
 function kind(
   name: string,
-  options: { timeoutSeconds: number; server?: boolean; built?: boolean },
+  options: { timeoutSeconds: number; server?: boolean; built?: boolean; browser?: boolean },
 ): TestProjectInlineConfiguration {
   return {
     extends: true,
@@ -24,7 +24,10 @@ function kind(
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
-      globalSetup: options.server === true ? [at("./test/support/global-setup.ts")] : [],
+      globalSetup: [
+        ...(options.server === true ? [at("./test/support/global-setup.ts")] : []),
+        ...(options.browser === true ? [at("./test/browser/support/global-setup.ts")] : []),
+      ],
       testTimeout: options.timeoutSeconds * 1000,
       hookTimeout: 60_000,
     },
@@ -43,7 +46,7 @@ export default defineConfig({
       kind("integration", { timeoutSeconds: 60, server: true }),
       kind("acceptance", { timeoutSeconds: 90, server: true, built: true }),
       kind("chaos", { timeoutSeconds: 180, server: true }),
-      kind("browser", { timeoutSeconds: 90, server: true }),
+      kind("browser", { timeoutSeconds: 90, server: true, browser: true }),
     ],
   },
 });

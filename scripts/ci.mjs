@@ -22,6 +22,7 @@ const failures = [];
 await check("build", ["scripts/bootstrap.mjs", "build"]);
 await check("typecheck", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]);
 await check("typecheck of the dashboard", ["node_modules/typescript/bin/tsc", "-p", "src/ui/tsconfig.json"]);
+await check("typecheck of the browser tests", ["node_modules/typescript/bin/tsc", "-p", "test/browser/tsconfig.json"]);
 await check("lint", ["node_modules/oxlint/bin/oxlint", "--type-aware"]);
 await check("import directions", ["scripts/check-imports.mjs"]);
 await check("format", ["node_modules/oxfmt/bin/oxfmt", "--check"]);
