@@ -11,7 +11,6 @@ import type { RunRecord } from "../protocol/record.ts";
 import type {
   EventView,
   Explanation,
-  GroupView,
   Operation,
   Operations,
   Page,
@@ -26,6 +25,7 @@ import { readDuration } from "../workflow/duration.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { explain } from "./explain.ts";
+import { GroupViews } from "./group-views.ts";
 import type { After, HistoryPort } from "./history-port.ts";
 import { getMachine } from "./machine-definitions.ts";
 import type { Partition } from "./partition.ts";
@@ -33,7 +33,7 @@ import type { PartitionCore } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
 import { MAX_METADATA_CHARS, routeCall } from "./routing.ts";
 import { INLINE_INPUT_CHARS, type Run } from "./run.ts";
-import { groupView, iso, runView } from "./views.ts";
+import { iso, runView } from "./views.ts";
 import type { CompiledWorkflow, Workflows } from "./workflows.ts";
 
 export interface ApiOptions {
@@ -68,6 +68,7 @@ export class Api {
 
   constructor(options: ApiOptions) {
     this.#options = options;
+    const groups = new GroupViews(options);
     this.operations = {
       "run.create": (request) => this.#create(request),
       "run.get": ({ id }) => this.#get(id),
@@ -77,11 +78,12 @@ export class Api {
       "run.explain": ({ id }) => this.#explain(id),
       "run.events": ({ id }) => this.#events(id),
       "run.record": ({ id }) => this.#record(id),
-      "group.list": (request) => this.#groups(request),
-      "group.get": ({ limit, key }) => this.#group(limit, key),
-      "group.update": ({ limit, key, maxRuns }) => this.#setGroup({ type: "group", limit, key, maxRuns }),
-      "group.pause": ({ limit, key }) => this.#setGroup({ type: "group", limit, key, paused: true }),
-      "group.resume": ({ limit, key }) => this.#setGroup({ type: "group", limit, key, paused: false }),
+      "group.list": (request) => groups.list(request, this.#maxReplyBytes),
+      "group.get": ({ limit, key }) => groups.get(limit, key),
+      "group.update": ({ limit, key, maxRuns }) => groups.set({ type: "group", limit, key, maxRuns }, "group.update"),
+      "group.pause": ({ limit, key }) => groups.set({ type: "group", limit, key, paused: true }, "group.pause"),
+      "group.resume": ({ limit, key }) => groups.set({ type: "group", limit, key, paused: false }, "group.resume"),
+      "group.machine": ({ limit, key }) => groups.machine(limit, key),
       "machine.get": (request) => getMachine(request, options),
       "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
       "workflow.get": ({ name }) => this.#workflow(this.#latest(name)),
@@ -279,81 +281,6 @@ export class Api {
         reason: "HISTORY_UNAVAILABLE",
       });
     return history;
-  }
-
-  // ---------------------------------------------------------------- groups
-
-  async #groups({
-    limit,
-    size = DEFAULT_PAGE,
-    cursor,
-  }: Operations["group.list"]["request"]): Promise<Page<GroupView> & { total: number }> {
-    const lists = await Promise.all(
-      this.#options.partitions.map((partition) =>
-        partition.read((core) => {
-          const groups = [];
-          for (const group of core.groups)
-            if (limit === undefined || group.limit === limit)
-              groups.push({ id: group.id, pressure: group.context.waiting.size + group.context.held.size, group });
-          return groups;
-        }),
-      ),
-    );
-    // Most pressed first; the cursor is a place in this order, which moves with the groups.
-    const all = lists.flat().sort((a, b) => b.pressure - a.pressure || (a.id < b.id ? -1 : 1));
-    const from = cursor === undefined ? 0 : Number.parseInt(cursor, 36);
-    if (!Number.isInteger(from) || from < 0)
-      throw new RequestError("group.list: 'cursor': expected the `next` of an earlier page", {
-        operation: "group.list",
-        status: 400,
-        reason: "BAD_REQUEST",
-      });
-    const items = all.slice(from, from + size).map(({ group }) => groupView(group));
-    return { items, total: all.length, ...(from + size < all.length && { next: (from + size).toString(36) }) };
-  }
-
-  async #group(limit: string, key: string): Promise<GroupView> {
-    const partition = this.#options.partitions[this.#options.placement().ofGroup(limit, key)];
-    const view = await partition?.read((core) => {
-      const group = core.groups.find(limit, key);
-      if (group !== undefined) return groupView(group);
-      const rules = core.groups.rules.get(limit) ?? this.#rulesOf(limit);
-      return rules === undefined
-        ? undefined
-        : {
-            limit,
-            key,
-            strategy: rules.strategy,
-            maxRuns: rules.maxRuns,
-            paused: false,
-            active: 0,
-            stopping: 0,
-            waiting: 0,
-            activeRuns: [],
-            waitingRuns: [],
-            startsPerMinute: 0,
-          };
-    });
-    if (view === undefined)
-      throw new RequestError(`there is no limit "${limit}"`, { operation: "group.get", status: 404, reason: "LIMIT_NOT_FOUND" });
-    return view;
-  }
-
-  #rulesOf(limit: string): { readonly maxRuns: number; readonly strategy: GroupView["strategy"] } | undefined {
-    for (const workflow of this.#options.workflows.all)
-      for (const spec of workflow.spec.limits) if (spec.name === limit) return spec;
-    return undefined;
-  }
-
-  async #setGroup(command: Extract<Command, { type: "group" }>): Promise<GroupView> {
-    if (this.#rulesOf(command.limit) === undefined)
-      throw new RequestError(`there is no limit "${command.limit}"`, {
-        operation: "group.update",
-        status: 404,
-        reason: "LIMIT_NOT_FOUND",
-      });
-    await this.#options.send(this.#options.placement().ofGroup(command.limit, command.key), command);
-    return this.#group(command.limit, command.key);
   }
 
   // ---------------------------------------------------------------- workflows, workers, events

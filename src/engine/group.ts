@@ -8,6 +8,8 @@ import * as contexts from "../../machines/group/context.ts";
 import { groupMachine, groupState } from "../../machines/group/index.ts";
 import { createStepper, type MachineSnapshot, type StepAction, type Stepper } from "../step/stepper.ts";
 import type { Strategy } from "../workflow/spec.ts";
+import { PressedGroups, pressureLevel } from "./pressed-groups.ts";
+import { Rate } from "./rate.ts";
 
 /** The rules of a limit in force in this partition. */
 export interface LimitRules {
@@ -38,9 +40,15 @@ export class Group {
   #context: GroupContext;
   /** Restored from the context when first needed: recovery changes the context directly. */
   #snapshot: MachineSnapshot | undefined = undefined;
+  /** The first admission; most groups have but one in their life, and need no average. */
+  #firstStartMs = 0;
+  #starts: Rate | undefined = undefined;
+  readonly #pressed: PressedGroups;
+  #level = 0;
 
-  constructor(id: string, limit: string, key: string, rules: LimitRules) {
+  constructor(id: string, limit: string, key: string, rules: LimitRules, among: PressedGroups) {
     this.id = id;
+    this.#pressed = among;
     this.#context = contexts.createContext({ limit, key, maxRuns: rules.maxRuns, strategy: rules.strategy });
   }
 
@@ -63,14 +71,44 @@ export class Group {
     const step = stepper.step(this.#snapshot, event);
     if (step.error !== undefined) throw new Error(`the ${this.#context.strategy} machine failed`, { cause: step.error });
     this.#snapshot = step.snapshot;
-    this.#context = step.snapshot.context as GroupContext;
+    this.#become(step.snapshot.context as GroupContext);
     return step.actions;
   }
 
   /** Applies a fact without asking the policy (recovery), or changes the strategy. */
   apply(change: (context: GroupContext) => GroupContext): void {
-    this.#context = change(this.#context);
+    this.#become(change(this.#context));
     this.#snapshot = undefined;
+  }
+
+  #become(context: GroupContext): void {
+    this.#context = context;
+    const level = pressureLevel(context);
+    if (level === this.#level) return;
+    this.#pressed.move(this, this.#level, level);
+    this.#level = level;
+  }
+
+  /** A run was admitted. */
+  started(nowMs: number): void {
+    if (this.#firstStartMs === 0) {
+      this.#firstStartMs = nowMs;
+      return;
+    }
+    if (this.#starts === undefined) {
+      this.#starts = new Rate();
+      this.#starts.mark(this.#firstStartMs);
+    }
+    this.#starts.mark(nowMs);
+  }
+
+  /** Admissions, as a moving average over about a minute. */
+  startsPerMinute(nowMs: number): number {
+    if (this.#starts !== undefined) return this.#starts.perMinute(nowMs);
+    if (this.#firstStartMs === 0) return 0;
+    const once = new Rate();
+    once.mark(this.#firstStartMs);
+    return once.perMinute(nowMs);
   }
 
   get idle(): boolean {
@@ -82,6 +120,8 @@ export class Group {
 export class Groups {
   readonly #groups = new Map<string, Group>();
   readonly #rules = new Map<string, LimitRules>();
+  /** Those that runs wait for. */
+  readonly pressed = new PressedGroups();
 
   get size(): number {
     return this.#groups.size;
@@ -105,7 +145,7 @@ export class Groups {
     if (group === undefined) {
       const rules = this.#rules.get(limit);
       if (rules === undefined) throw new Error(`limit ${limit} has no rules in this partition`);
-      group = new Group(id, limit, key, rules);
+      group = new Group(id, limit, key, rules, this.pressed);
       this.#groups.set(id, group);
     }
     return group;

@@ -40,6 +40,16 @@ export interface CoreOptions extends CronOptions {
   readonly maxOutputBytes: number;
 }
 
+export interface PartitionCounts {
+  readonly live: number;
+  readonly active: number;
+  readonly scheduled: number;
+  /** Runs that wait for their keys, by workflow. */
+  readonly keying: ReadonlyMap<string, number>;
+  readonly startsPerMinute: number;
+  readonly finishesPerMinute: number;
+}
+
 export class PartitionCore {
   readonly #state: PartitionState;
   readonly #batch: BatchBuilder;
@@ -105,6 +115,20 @@ export class PartitionCore {
   /** How far each source has been read. */
   get positions(): ReadonlyMap<string, Position> {
     return this.#state.positions;
+  }
+
+  /** What there is at the moment, and how much of it happens per minute; at no cost, for those who watch. */
+  counts(nowMs: number): PartitionCounts {
+    const { runs, active, scheduled, starts, finishes } = this.#state;
+    return {
+      // One that has moved on is counted where it is.
+      live: runs.size - this.#outbox.size,
+      active,
+      scheduled,
+      keying: this.#keying.counts(),
+      startsPerMinute: starts.perMinute(nowMs),
+      finishesPerMinute: finishes.perMinute(nowMs),
+    };
   }
 
   get nextTimerMs(): number | undefined {
@@ -251,7 +275,7 @@ export class PartitionCore {
         this.#life.feed(value.run, value.event);
         return;
       case "scheduled":
-        value.run.timer = undefined;
+        this.#state.timerOver(value.run);
         this.#arrivals.due(value.run);
         return;
       case "expired":

@@ -1,12 +1,16 @@
 /**
  * Runs and groups as the API shows them, from the state of their owner. Pure.
  */
+import type { Entry, GroupContext } from "../../machines/group/contract.ts";
 import type { GroupView, RunView, StepView } from "../protocol/view.ts";
 import type { Group } from "./group.ts";
 import type { PartitionCore } from "./partition-core.ts";
+import { waitingSince } from "./pressed-groups.ts";
+import { shownRate } from "./rate.ts";
 import type { Run } from "./run.ts";
 
-const SHOWN_RUNS = 100;
+/** Of the runs of a group, ids of so many are shown. */
+export const SHOWN_RUNS = 100;
 
 /** Everything but the input, where that is not in memory. */
 export function runView(core: PartitionCore, run: Run): RunView {
@@ -54,37 +58,46 @@ export function runView(core: PartitionCore, run: Run): RunView {
   };
 }
 
-export function groupView(group: Group): GroupView {
-  const { active, stopping, waiting, held, limit, key, strategy, maxRuns, paused } = group.context;
-  const activeRuns: string[] = [];
-  for (const entry of active) if (activeRuns.push(entry.run) >= SHOWN_RUNS) break;
-  const stoppingRuns: string[] = [];
-  for (const entry of stopping) if (stoppingRuns.push(entry.run) >= SHOWN_RUNS) break;
-  const waitingRuns: string[] = [];
-  let oldest: number | undefined;
-  for (const entries of [waiting, held])
+/** `shown`: so many ids of runs, of each kind. */
+export function groupView(group: Group, nowMs: number, shown = SHOWN_RUNS): GroupView {
+  return contextView(group.context, group.startsPerMinute(nowMs), group.settings?.maxRuns !== undefined, shown);
+}
+
+export function contextView(context: GroupContext, startsPerMinute: number, overridden = false, shown = SHOWN_RUNS): GroupView {
+  const { active, stopping, waiting, held, limit, key, strategy, maxRuns, paused } = context;
+  const stoppingRuns = idsOf(stopping, shown);
+  let oldest = Infinity;
+  for (const entries of [waiting, held]) {
+    let looked = 0;
     for (const entry of entries) {
-      if (waitingRuns.length >= SHOWN_RUNS) break;
-      waitingRuns.push(entry.run);
-      const { createdAt } = entry as Run;
-      if (oldest === undefined || createdAt < oldest) oldest = createdAt;
+      oldest = Math.min(oldest, waitingSince(entry));
+      if (++looked >= Math.max(shown, 1)) break;
     }
+  }
+  const queued = waiting.size + held.size;
   return {
     limit,
     key,
     strategy,
     maxRuns,
-    ...(group.settings?.maxRuns !== undefined && { overridden: true }),
+    ...(overridden && { overridden: true }),
     paused,
     active: active.size,
     stopping: stopping.size,
-    waiting: waiting.size + held.size,
-    activeRuns,
-    waitingRuns,
+    waiting: queued,
+    activeRuns: idsOf(active, shown),
+    waitingRuns: [...idsOf(waiting, shown), ...idsOf(held, shown - Math.min(waiting.size, shown))],
     ...(stoppingRuns.length > 0 && { stoppingRuns }),
-    ...(oldest !== undefined && { oldestWaitingAt: iso(oldest) }),
-    startsPerMinute: 0,
+    ...(oldest !== Infinity && { oldestWaitingAt: iso(oldest) }),
+    startsPerMinute: shownRate(startsPerMinute),
+    ...(queued > 0 && !paused && shownRate(startsPerMinute) > 0 && { drainSeconds: Math.ceil((60 * queued) / startsPerMinute) }),
   };
+}
+
+function idsOf(entries: Iterable<Entry>, max: number): string[] {
+  const ids: string[] = [];
+  if (max > 0) for (const entry of entries) if (ids.push(entry.run) >= max) break;
+  return ids;
 }
 
 export function iso(ms: number): string {

@@ -288,14 +288,14 @@ export class TestSluice {
     /** Undefined for one that nobody holds, waits for, or has given settings. */
     get: ({ limit, key }: TestGroupId): GroupView | undefined => {
       const group = this.#engine.partitions[this.#placement.ofGroup(limit, key)]?.core.groups.find(limit, key);
-      return group && groupView(group);
+      return group && groupView(group, this.now());
     },
     list: ({ limit }: { readonly limit?: string } = {}): GroupView[] =>
       this.#engine.partitions
         .flatMap(({ core }) => [...core.groups])
         .filter((group) => limit === undefined || group.limit === limit)
         .sort((a, b) => (a.id < b.id ? -1 : 1))
-        .map(groupView),
+        .map((group) => groupView(group, this.now())),
     /** A `maxRuns` of its own for this group; null takes it back. */
     update: ({ limit, key, maxRuns }: TestGroupId & { readonly maxRuns: number | null }): Promise<void> =>
       this.#setGroup({ type: "group", limit, key, maxRuns }),

@@ -34,6 +34,13 @@ export class KeyQueue {
     return head;
   }
 
+  /** How many wait, by workflow. */
+  counts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const [workflow, queue] of this.#queues) if (queue.size > 0) counts.set(workflow, queue.size);
+    return counts;
+  }
+
   /** All of them, those of one workflow in their order. */
   all(): Run[] {
     return [...this.#queues.values()].flatMap((queue) => [...queue]);

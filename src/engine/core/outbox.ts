@@ -59,6 +59,13 @@ export class Outbox {
     return [...this.#moved.values()].flatMap((queue) => [...queue]);
   }
 
+  /** How many wait for a confirmation. */
+  get size(): number {
+    let size = 0;
+    for (const moved of this.#moved.values()) size += moved.size;
+    return size;
+  }
+
   /** How many have ever gone to each partition, for the snapshot. */
   get counts(): Record<string, number> {
     return Object.fromEntries(this.#sent);

@@ -4,6 +4,7 @@
  */
 import type { Position } from "../facts.ts";
 import { Groups } from "../group.ts";
+import { Rate } from "../rate.ts";
 import type { Run, TimerValue } from "../run.ts";
 import { TimerQueue } from "../timer-queue.ts";
 
@@ -23,6 +24,13 @@ export class PartitionState {
   order = 0;
   /** The time of whatever happens now, in ms since the epoch. Recovery sets it back to that of the fact. */
   now = 0;
+  /** Runs that were admitted and have not ended: counted by `RunLife`. */
+  active = 0;
+  /** Runs that wait for their time. */
+  scheduled = 0;
+  /** Admissions and ends, for those who watch: counted by `RunLife`. */
+  readonly starts = new Rate();
+  readonly finishes = new Rate();
   /** Facts are applied: nothing is recorded, nobody is told, and no slot is asked for. Set by recovery. */
   replaying = false;
 
@@ -37,13 +45,20 @@ export class PartitionState {
 
   add(run: Run): void {
     this.runs.set(run.run, run);
-    if (run.phase === "scheduled") run.timer = this.timers.add(run.rest?.notBefore ?? this.now, { kind: "scheduled", run });
+    if (run.phase !== "scheduled") return;
+    run.timer = this.timers.add(run.rest?.notBefore ?? this.now, { kind: "scheduled", run });
+    this.scheduled++;
   }
 
   /** Takes back the run's own deadline, if it has one. */
   clearTimer(run: Run): void {
     if (run.timer === undefined) return;
     this.timers.remove(run.timer);
+    this.timerOver(run);
+  }
+  /** The run's own deadline has passed, or was taken back. */
+  timerOver(run: Run): void {
+    if (run.timer?.value.kind === "scheduled") this.scheduled--;
     run.timer = undefined;
   }
 }

@@ -69,8 +69,12 @@ export class RunLife {
 
   /** From here on the run is a machine. */
   activate(run: Run): void {
-    this.#state.clearTimer(run);
+    const state = this.#state;
+    state.clearTimer(run);
     run.phase = "active";
+    state.active++;
+    state.starts.mark(state.now);
+    for (const group of run.groups) group.started(state.now);
     this.#changes.tell(run, "admitted", "RUNNING");
     const stepper = run.workflow.stepper;
     const live = new LiveRun(stepper.initialWith({ runId: run.run }).snapshot, this.#state.now);
@@ -273,8 +277,10 @@ export class RunLife {
 
   /** The same live and in recovery. */
   remove(run: Run): void {
-    const { runs, timers, replaying } = this.#state;
+    const { runs, timers, replaying, finishes, now } = this.#state;
     runs.delete(run.run);
+    finishes.mark(now);
+    if (run.live !== undefined) this.#state.active--;
     this.#keying.delete(run);
     this.#state.clearTimer(run);
     const { live } = run;
