@@ -27,6 +27,10 @@ export function recordedMachine(spec: WorkflowSpec): RecordedMachine {
 }
 
 export const MAX_FRAMES = 5_000;
+/** A step's output is in every frame after it, twice. One of more characters of JSON is told of there, and not repeated. */
+const MAX_REPEATED_CHARS = 4_096;
+/** In the frame where it came it may be longer. */
+const MAX_DATA_CHARS = 65_536;
 
 interface PendingTimer {
   readonly event: MachineEvent;
@@ -61,8 +65,9 @@ export function recordOf(stays: readonly Stay[], options: RecordOptions): RunRec
       steps.admitted();
       step = replay?.step(at, { type: "run.admitted" }) ?? NOTHING;
     } else if (fact.k === "event") {
-      steps.event(at, fact.ev);
-      step = replay?.step(at, fact.ev) ?? NOTHING;
+      const ev = shortened(fact.ev, MAX_REPEATED_CHARS);
+      steps.event(at, ev);
+      step = replay?.step(at, ev) ?? NOTHING;
     } else if (fact.k === "finished") {
       status = fact.status;
       step = replay?.end(at, fact) ?? NOTHING;
@@ -73,7 +78,7 @@ export function recordOf(stays: readonly Stay[], options: RecordOptions): RunRec
       index,
       at: iso(at),
       type,
-      ...(data !== undefined && { data }),
+      ...(data !== undefined && { data: shortened(data, MAX_DATA_CHARS) }),
       ...news,
       fed: admits || fact.k === "event",
       status,
@@ -157,6 +162,14 @@ class Replay {
       return { id, ...(transition !== undefined && { transition }), startedAt: iso(startedAt), dueAt: iso(dueAt) };
     });
   }
+}
+
+/** The same with its output, if that is large, told of in words. */
+function shortened<T extends { readonly output?: unknown }>(event: T, maxChars: number): T {
+  const { output } = event;
+  if (typeof output !== "string" && (typeof output !== "object" || output === null)) return event;
+  const chars = JSON.stringify(output).length;
+  return chars <= maxChars ? event : { ...event, output: `[${chars} characters of JSON: see run.get]` };
 }
 
 function iso(ms: number): string {

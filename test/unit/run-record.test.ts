@@ -252,6 +252,23 @@ describe("The record of a run", () => {
     expect(part.frames).toEqual(whole.frames.slice(-10));
   });
 
+  it("tells a large output once, where it came, and one that is larger still in words", () => {
+    const spec = workflow([step("a"), step("b")]);
+    const large = "x".repeat(10_000);
+    const { frames } = record(spec, [
+      stay([
+        created(),
+        event(1, { type: "xstate.done.actor.a", output: { large } }),
+        event(2, { type: "xstate.done.actor.b", output: large.repeat(10) }),
+      ]),
+    ]);
+    expect(frames[2]?.data).toEqual({ output: { large } });
+    expect(frames[2]?.steps["a"]?.output).toBe("[10012 characters of JSON: see run.get]");
+    expect(frames[3]?.data).toEqual({ output: "[100002 characters of JSON: see run.get]" });
+    expect(JSON.stringify(frames[3]).length).toBeLessThan(3_000);
+    expect(frames[3]?.value).toBe("succeeded");
+  });
+
   it("is undefined where the facts don't say how the run came", () => {
     expect(
       recordOf([stay([event(1, { type: "run.cancelled" })])], { id: "r", spec: undefined, machine: undefined }),

@@ -128,7 +128,7 @@ describe("A recorded step", () => {
     const { snapshot, actions } = recorder.initialWith({});
     const [timer] = actions;
     expect(timer).toMatchObject({ type: "timer.set", params: { id: "xstate.after.100.m.a", delayMs: 100 } });
-    const { event } = timer?.params as { event: { type: string } };
+    const { event } = timer!.params as { event: { type: string } };
     expect(recorder.transitionFor(snapshot, event)).toBe("m.a|xstate.after.100.m.a|1");
     const delayed = recorder.step(snapshot, { type: "delay" }).snapshot;
     expect(recorder.transitionFor(delayed, event)).toBe("m.a|xstate.after.100.m.a|0");
