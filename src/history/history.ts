@@ -73,6 +73,11 @@ export class History {
     return this.#mode;
   }
 
+  /** Why reads are refused, where they are. */
+  get unavailable(): string | undefined {
+    return this.#mode === "open" ? undefined : this.#why;
+  }
+
   /** Resolves when the file is open, or has failed to open: then it goes on trying, and the log says why. */
   async start(): Promise<void> {
     if (this.#mode === "stopped") {

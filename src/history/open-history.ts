@@ -79,6 +79,15 @@ export class NodeHistory {
     return this.service.syncedPosition(partition);
   }
 
+  /** Up to here its answers know the journal. */
+  committed(partition: number): number {
+    return this.service.position(partition);
+  }
+
+  get unavailable(): string | undefined {
+    return this.service.unavailable;
+  }
+
   /** Every message of the journal, in order, beginning after `position`. False: not now, it will be read again. */
   apply(partition: number, seq: number, text: string): boolean {
     let feed = this.#feeds.get(partition);

@@ -165,8 +165,8 @@ class Replay {
 }
 
 /** The same with its output, if that is large, told of in words. */
-function shortened<T extends { readonly output?: unknown }>(event: T, maxChars: number): T {
-  const { output } = event;
+function shortened<T extends Readonly<Record<string, unknown>>>(event: T, maxChars: number): T {
+  const output = event["output"];
   if (typeof output !== "string" && (typeof output !== "object" || output === null)) return event;
   const chars = JSON.stringify(output).length;
   return chars <= maxChars ? event : { ...event, output: `[${chars} characters of JSON: see run.get]` };
