@@ -57,14 +57,18 @@ export class GroupRows {
     return this.#pages.length > 0;
   }
 
-  /** The page that has the row at this place of the newest order, by its number and cursor. */
-  pageOf(place: number): { readonly number: number; readonly cursor: string | undefined } | undefined {
-    let end = 0;
-    for (const [number, page] of this.#pages.entries()) {
-      end += page.ids.length;
-      if (place < end) return { number, cursor: page.cursor };
-    }
-    return undefined;
+  get pageCount(): number {
+    return this.#pages.length;
+  }
+
+  /** The page that a row came with, as far as the newest order knows it. */
+  pageOfId(id: string): { readonly number: number; readonly cursor: string | undefined } | undefined {
+    const number = this.#pages.findIndex((page) => page.ids.includes(id));
+    return number === -1 ? undefined : { number, cursor: this.#pages[number]?.cursor };
+  }
+
+  cursorOf(number: number): string | undefined {
+    return this.#pages[number]?.cursor;
   }
 
   view(id: string): GroupView | undefined {
@@ -95,13 +99,13 @@ export class GroupRows {
     if (number === 0) this.#live = new Set(ids);
     // A group that moved up is in its new page and still in its old one: the first place counts.
     this.#order = [...new Set(this.#pages.flatMap((loaded) => loaded.ids))];
-    this.#forgetOthers();
-  }
-
-  /** Drops the pages behind the first, whose places mean nothing any more. */
-  dropTail(): void {
-    this.#pages = this.#pages.slice(0, 1);
-    this.#order = [...new Set(this.#pages.flatMap((loaded) => loaded.ids))];
+    const held = this.#held;
+    if (held !== undefined) {
+      const known = new Set(held);
+      // What is held before anything was there holds nothing; what was asked for by scrolling belongs below.
+      if (held.length === 0) this.#held = this.#order;
+      else if (number > 0) this.#held = [...held, ...ids.filter((id) => !known.has(id))];
+    }
     this.#forgetOthers();
   }
 
