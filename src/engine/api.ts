@@ -26,6 +26,7 @@ import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { explain } from "./explain.ts";
 import { GroupViews } from "./group-views.ts";
+import type { Health } from "./health.ts";
 import type { After, HistoryPort } from "./history-port.ts";
 import { getMachine } from "./machine-definitions.ts";
 import type { Partition } from "./partition.ts";
@@ -44,6 +45,7 @@ export interface ApiOptions {
   readonly partitions: readonly Partition[];
   readonly dispatcher: Dispatcher;
   readonly history: () => HistoryPort | undefined;
+  readonly health: Health;
   /** Through the inbox; resolves once it is applied and durable. */
   readonly send: (partition: number, command: Command) => Promise<void>;
   readonly register: (spec: WorkflowSpec) => Promise<{ name: string; version: string }>;
@@ -86,9 +88,10 @@ export class Api {
       "group.machine": ({ limit, key }) => groups.machine(limit, key),
       "machine.get": (request) => getMachine(request, options),
       "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
-      "workflow.get": ({ name }) => this.#workflow(this.#latest(name)),
+      "workflow.get": ({ name, version }) => this.#workflow(this.#version(name, version)),
       "workflow.register": ({ spec }) => options.register(spec),
       "worker.list": () => this.#workers(),
+      "health.get": () => options.health.get(),
       "event.list": (request) => this.#listEvents(request),
     };
   }
@@ -288,6 +291,18 @@ export class Api {
   #latest(name: string): CompiledWorkflow {
     const workflow = this.#options.workflows.latest(name);
     if (workflow === undefined) throw new WorkflowNotFoundError(name);
+    return workflow;
+  }
+
+  #version(name: string, version: string | undefined): CompiledWorkflow {
+    if (version === undefined) return this.#latest(name);
+    const workflow = this.#options.workflows.get(name, version);
+    if (workflow === undefined)
+      throw new RequestError(`there is no version "${version}" of workflow "${name}"`, {
+        operation: "workflow.get",
+        status: 404,
+        reason: "WORKFLOW_NOT_FOUND",
+      });
     return workflow;
   }
 

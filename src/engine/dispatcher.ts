@@ -82,6 +82,27 @@ export class Dispatcher {
     return this.#queue.size;
   }
 
+  /** Steps that are ready and that no worker serves, by what they are: how many runs wait for each. */
+  unserved(): { readonly workflow: string; readonly step: string; readonly waiting: number }[] {
+    return [...this.#unserved].map(([handler, steps]) => {
+      const at = handler.indexOf(" ");
+      return { workflow: handler.slice(0, at), step: handler.slice(at + 1), waiting: steps.size };
+    });
+  }
+
+  /** The workers that take work, and their slots. */
+  capacity(): { readonly workers: number; readonly slots: { readonly used: number; readonly total: number } } {
+    const slots = { used: 0, total: 0 };
+    let workers = 0;
+    for (const { mode, held, slots: total } of this.workers.values()) {
+      if (mode !== "running") continue;
+      workers++;
+      slots.used += held.size;
+      slots.total += total;
+    }
+    return { workers, slots };
+  }
+
   /** The slots as one partition sees them. */
   slotsFor(partition: number): SlotSource {
     return {

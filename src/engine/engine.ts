@@ -10,12 +10,13 @@ import { Bucket } from "../nats/bucket.ts";
 import { connectNats, type Connection, type Message, type Subscription } from "../nats/connection.ts";
 import { PartitionStream } from "../nats/partition-stream.ts";
 import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
-import { ensureStreams } from "../nats/streams.ts";
+import { countMessages, ensureStreams } from "../nats/streams.ts";
 import { startService, type OperationHandlers, type Service } from "../nats/service.ts";
 import { createNames, type Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
 import { parseRequest } from "../protocol/requests.ts";
 import type { Operation, Operations } from "../protocol/view.ts";
+import type { HealthView } from "../protocol/record.ts";
 import type { KeyAnswer, WorkerStatus } from "../protocol/work.ts";
 import { parseWorkflowSpec } from "../workflow/parse-spec.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
@@ -28,6 +29,7 @@ import { Dispatcher, type HeldAttempt } from "./dispatcher.ts";
 import { decodeBatch, type SnapshotLine } from "./facts.ts";
 import type { LimitRules } from "./group.ts";
 import type { HistoryPort } from "./history-port.ts";
+import { Health, unreadyHealth } from "./health.ts";
 import { Keyer } from "./keyer.ts";
 import { Lease } from "./lease.ts";
 import { parseEngineOptions, type EngineOptions, type EngineSettings } from "./options.ts";
@@ -130,6 +132,7 @@ class EngineNode implements Engine {
   /** What ends the calls under way when this node is no longer the owner: partitions that are dropped answer nothing. */
   readonly #calls = new Set<(error: Error) => void>();
   readonly #counters = new Counters();
+  #health: Health | undefined = undefined;
   #retention: Retention | undefined = undefined;
   #history: HistoryPort | undefined = undefined;
   readonly #subscriptions: Subscription[] = [];
@@ -166,6 +169,7 @@ class EngineNode implements Engine {
   async call<K extends Operation>(operation: K, request: unknown): Promise<Operations[K]["reply"]> {
     const unavailable = (why: string): RequestError =>
       new RequestError(`${operation}: ${why}`, { operation, status: 503, reason: "ENGINE_UNAVAILABLE" });
+    if (operation === "health.get" && !this.ready) return this.#unreadyHealth() as Operations[K]["reply"];
     if (this.#operations === undefined || !this.ready) throw unavailable("this engine node does not own the partitions");
     const handler = this.#operations[operation];
     if (handler === undefined)
@@ -181,6 +185,17 @@ class EngineNode implements Engine {
     } finally {
       this.#calls.delete(end);
     }
+  }
+
+  #unreadyHealth(): HealthView {
+    if (this.#stopping !== undefined) return unreadyHealth("disconnected", "The engine node has stopped.");
+    if (this.#connection?.isConnected !== true)
+      return unreadyHealth("disconnected", "The engine node has no connection to NATS.");
+    const owned = this.#lease?.held === true;
+    return unreadyHealth(
+      "starting",
+      owned ? "The engine recovers what was there before." : "This engine node stands by: another one has the partitions.",
+    );
   }
 
   stats(): EngineStats {
@@ -316,6 +331,16 @@ class EngineNode implements Engine {
       logger,
     });
     this.#retention.start();
+    const journalSeq = (partition: number): number => this.#streams[partition]?.lastJournalSeq ?? 0;
+    const health = new Health({
+      connection,
+      partitions: this.#partitions,
+      dispatcher,
+      history: () => this.#history,
+      journalSeq,
+      countRejected: () => countMessages(connection, this.#names.rejectedStream),
+    });
+    this.#health = health;
     const api = new Api({
       connection,
       names: this.#names,
@@ -324,10 +349,11 @@ class EngineNode implements Engine {
       partitions: this.#partitions,
       dispatcher,
       history: () => this.#history,
+      health,
       send: (partition, command) => this.#send(partition, command),
       register: (spec) => this.#register(spec),
       newRunId: () => this.#newUlid(),
-      journalSeq: (partition) => this.#streams[partition]?.lastJournalSeq ?? 0,
+      journalSeq,
       nextTick,
     });
     this.#service = startService(connection, this.#names, { version: sluiceVersion, operations: api.operations, logger });
@@ -594,6 +620,7 @@ class EngineNode implements Engine {
     });
     this.#ticker = setInterval(() => {
       if (connection.isConnected) dispatcher.expire();
+      this.#health?.tick();
     }, HEARTBEAT_CHECK_MS);
   }
 

@@ -22,6 +22,10 @@ export interface After {
 export interface HistoryPort {
   /** Last journal message of the partition that it has; 0 for none. */
   position(partition: number): number | Promise<number>;
+  /** The last one that its answers know. */
+  committed(partition: number): number;
+  /** Why it does not answer now, where it does not. */
+  readonly unavailable: string | undefined;
   define(spec: WorkflowSpec): void;
   /** A journal message, in order; false: it is too far behind to take more now, and will read again from its position. */
   apply(partition: number, seq: number, text: string): boolean;

@@ -44,8 +44,8 @@ export interface PartitionCounts {
   readonly live: number;
   readonly active: number;
   readonly scheduled: number;
-  /** Runs that wait for their keys, by workflow. */
-  readonly keying: ReadonlyMap<string, number>;
+  /** Runs that wait for their keys, by workflow; with the version of the next one. */
+  readonly keying: ReadonlyMap<string, { readonly waiting: number; readonly version: string }>;
   readonly startsPerMinute: number;
   readonly finishesPerMinute: number;
 }

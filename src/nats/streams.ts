@@ -78,6 +78,12 @@ async function ensureStream(manager: JetStreamManager, config: Partial<StreamCon
   }
 }
 
+/** How many messages a stream has. */
+export async function countMessages(connection: Connection, stream: string): Promise<number> {
+  const info = (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "")).json<{ state?: { messages: number } }>();
+  return info.state?.messages ?? 0;
+}
+
 /** Removes the messages of `subject` in `stream` below sequence `below`. */
 export async function purgeBelow(connection: Connection, stream: string, subject: string, below: number): Promise<void> {
   const manager = await jetstreamManager(connection.nats, { checkAPI: false });

@@ -34,10 +34,13 @@ export class KeyQueue {
     return head;
   }
 
-  /** How many wait, by workflow. */
-  counts(): ReadonlyMap<string, number> {
-    const counts = new Map<string, number>();
-    for (const [workflow, queue] of this.#queues) if (queue.size > 0) counts.set(workflow, queue.size);
+  /** How many wait, by workflow, and of which version the next one is. */
+  counts(): ReadonlyMap<string, { readonly waiting: number; readonly version: string }> {
+    const counts = new Map<string, { readonly waiting: number; readonly version: string }>();
+    for (const [workflow, queue] of this.#queues) {
+      const [next] = queue;
+      if (next !== undefined) counts.set(workflow, { waiting: queue.size, version: next.workflow.spec.version });
+    }
     return counts;
   }
 
