@@ -73,7 +73,9 @@ function cancellation(run: RunView, life: Life, span: (from: string | undefined)
         ? [{ kind: "text", text: "its limit" } as const]
         : [{ kind: "group", limit: key.limit, key: key.key, text: key.key } as const]),
       { kind: "text", text: `, ${when}` },
-      ...(cause === undefined ? [] : [{ kind: "text", text: `: ${CAUSES[cause] ?? cause}` } as const]),
+      ...(cause === undefined
+        ? []
+        : [{ kind: "text", text: `: ${Object.hasOwn(CAUSES, cause) ? CAUSES[cause] : cause}` } as const]),
       ...(by === undefined ? [] : [{ kind: "text", text: ", " } as const, { kind: "run", id: by } as const]),
       { kind: "text", text: "." },
     ];

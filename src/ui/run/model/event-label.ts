@@ -54,14 +54,18 @@ export function labelOf(type: string, data?: unknown): EventLabel {
   const timer = TIMER.exec(type);
   if (timer !== null) {
     const [, step = "", state = ""] = timer;
-    return { text: `${step} ${TIMERS[state] ?? "timer"}`, tone: state === "backoff" ? "timer" : "bad", step };
+    return {
+      text: `${step} ${(Object.hasOwn(TIMERS, state) && TIMERS[state]) || "timer"}`,
+      tone: state === "backoff" ? "timer" : "bad",
+      step,
+    };
   }
   for (const [prefix, text, tone] of STEP_EVENTS) {
     if (!type.startsWith(prefix)) continue;
     const step = type.slice(prefix.length);
     return { text: `${step} ${text}`, tone, step };
   }
-  const fact = FACTS[type];
+  const fact = Object.hasOwn(FACTS, type) ? FACTS[type] : undefined;
   if (fact === undefined)
     return {
       text: type.startsWith("xstate.after.") ? "timer" : type,

@@ -21,12 +21,15 @@ function write(value: unknown, depth: number, put: (text: string) => boolean): b
   if (typeof value === "string") return put(JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value));
   if (typeof value !== "object" || value === null) return put(String(value));
   const list = Array.isArray(value);
-  const entries = Object.entries(value);
-  if (entries.length === 0) return put(list ? "[]" : "{}");
+  // Lists may be long: their items are looked at one by one.
+  const entries = list ? value.entries() : Object.entries(value);
+  if ((list ? value : (entries as readonly unknown[])).length === 0) return put(list ? "[]" : "{}");
   if (depth >= 4) return put(list ? "[…]" : "{…}");
   if (!put(list ? "[" : "{ ")) return false;
-  for (const [index, [name, child]] of entries.entries()) {
-    if (index > 0 && !put(", ")) return false;
+  let first = true;
+  for (const [name, child] of entries) {
+    if (!first && !put(", ")) return false;
+    first = false;
     if (!list && !put(`${name}: `)) return false;
     if (!write(child, depth + 1, put)) return false;
   }

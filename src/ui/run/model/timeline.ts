@@ -149,12 +149,16 @@ function runLane(lane: LaneBuilder, frame: RunFrame, at: number, position: numbe
     const outcome = frame.status === "SUCCEEDED" ? "succeeded" : frame.status === "FAILED" ? "failed" : "cancelled";
     return lane.end(at, position, outcome);
   }
-  const kind = frame.fed || !frame.type.startsWith("run.") ? RUN_KIND[frame.type] : undefined;
+  const kind = frame.fed || !frame.type.startsWith("run.") ? kindOf(frame.type) : undefined;
   // A record that was cut begins in the middle of things.
   const found = kind ?? (lane.open === undefined && position === 0 && frame.status === "RUNNING" ? "active" : undefined);
   if (found === undefined || lane.open?.kind === found) return;
   lane.end(at, position, found === "active" ? "admitted" : undefined);
   lane.begin({ kind: found, from: at, begins: position });
+}
+
+function kindOf(type: string): SegmentKind | undefined {
+  return Object.hasOwn(RUN_KIND, type) ? RUN_KIND[type] : undefined;
 }
 
 function stepLane(
