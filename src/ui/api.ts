@@ -42,8 +42,8 @@ export async function call<K extends Operation>(
   try {
     return await send<Operations[K]["reply"]>(`/api/${operation}`, post(request, used, signal));
   } catch (error) {
-    if (!(error instanceof ApiError) || (error.status !== 401 && error.status !== 403)) throw error;
-    // Perhaps the server was started anew: its page has another token then.
+    // Refused for its token: the server was started anew, and its page has another one.
+    if (!(error instanceof ApiError) || error.code !== "TOKEN_NEEDED") throw error;
     if (used === token) await refreshToken();
     if (used === token) throw error;
     return await send<Operations[K]["reply"]>(`/api/${operation}`, post(request, token, signal));

@@ -19,8 +19,15 @@ export function navigate(url: string, { replace = false }: NavigateOptions = {})
   const target = new URL(url, location.href);
   if (target.href === location.href) return;
   if (replace) history.replaceState(history.state, "", target);
-  else history.pushState(null, "", target);
+  else history.pushState({ from: location.pathname }, "", target);
   route.value = read();
+}
+
+/** Back to where one came from, if that was this list (as it was: its filter, its place); to the list otherwise. */
+export function goUp(list: string): void {
+  const state = history.state as { readonly from?: string } | null;
+  if (state?.from === list) history.back();
+  else navigate(list);
 }
 
 /** Sets (or, with undefined and "", removes) parameters of the current address. A new entry in the history, unless `replace`. */
