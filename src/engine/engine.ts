@@ -138,7 +138,7 @@ class EngineNode implements Engine {
   readonly #subscriptions: Subscription[] = [];
   #ticker: NodeJS.Timeout | undefined = undefined;
   readonly #rounds = new Rounds();
-  readonly #newUlid = monotonicFactory(pooledRandom());
+  readonly #newUlid = flatUlids();
 
   constructor(settings: EngineSettings) {
     this.#settings = settings;
@@ -769,6 +769,12 @@ class EngineNode implements Engine {
       this.#logger.error({ err: error, what, reason }, "something that cannot be used could not be put aside either");
     }
   }
+}
+
+/** The library puts an id together from two strings, which V8 keeps beside the whole: twice the memory of each waiting run's. */
+function flatUlids(): (atMs?: number) => string {
+  const ulid = monotonicFactory(pooledRandom());
+  return (atMs) => Buffer.from(ulid(atMs), "latin1").toString("latin1");
 }
 
 /** Random numbers from 0 to 1; asking the system for each of the digits of an id costs more than all else about it. */

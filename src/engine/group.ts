@@ -46,6 +46,8 @@ export class Group {
   readonly #pressed: PressedGroups;
   #level = 0;
 
+  #alone: readonly [Group] | undefined = undefined;
+
   constructor(id: string, limit: string, key: string, rules: LimitRules, among: PressedGroups) {
     this.id = id;
     this.#pressed = among;
@@ -58,6 +60,11 @@ export class Group {
 
   get key(): string {
     return this.#context.key;
+  }
+
+  /** This group as a list: one for all the runs that need no other. */
+  get alone(): readonly [Group] {
+    return (this.#alone ??= [this]);
   }
 
   get context(): GroupContext {

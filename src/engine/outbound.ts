@@ -5,6 +5,7 @@
 import type { Logger } from "pino";
 import type { Connection } from "../nats/connection.ts";
 import type { Names } from "../nats/subjects.ts";
+import type { RunChangeMessage } from "../protocol/view.ts";
 import type { WorkAnswer } from "../protocol/work.ts";
 import type { Effect } from "./core/batch-builder.ts";
 import type { Counters } from "./counters.ts";
@@ -78,10 +79,10 @@ export class Outbound implements EffectHandler {
       case "change": {
         const { run, message } = effect;
         counters.change(run.workflow.name, message.change);
-        let text = JSON.stringify(message);
+        let text = changeJson(message);
         // Large outputs are asked for instead.
         if (text.length * 3 > connection.maxPayload) text = JSON.stringify({ ...message, outputs: undefined });
-        connection.publish(names.runChange(run.workflow.name, run.run, message.change), text);
+        connection.addText(names.runChange(run.workflow.name, run.run, message.change), text);
         return;
       }
       case "handover": {
@@ -104,6 +105,7 @@ export class Outbound implements EffectHandler {
   }
 
   flush(): void {
+    this.#options.connection.flushTexts();
     for (const [worker, assignments] of this.#assignments) {
       this.#assignments.delete(worker);
       this.#assign(worker, assignments);
@@ -184,14 +186,39 @@ export class Outbound implements EffectHandler {
   }
 }
 
+/** As JSON.stringify would; several for every run, so by hand. Ids, names and codes need no escaping: they are subject tokens and constants. */
+function changeJson({
+  id,
+  workflow,
+  change,
+  at,
+  status,
+  reason,
+  step,
+  stepStatus,
+  attempt,
+  outputs,
+  error,
+}: RunChangeMessage): string {
+  let json = `{"id":"${id}","workflow":"${workflow}","change":"${change}","at":"${at}","status":"${status}"`;
+  if (reason !== undefined) json += `,"reason":${JSON.stringify(reason)}`;
+  if (step !== undefined) json += `,"step":"${step}"`;
+  if (stepStatus !== undefined) json += `,"stepStatus":"${stepStatus}"`;
+  if (attempt !== undefined) json += `,"attempt":${attempt}`;
+  if (outputs !== undefined) json += `,"outputs":${JSON.stringify(outputs)}`;
+  if (error !== undefined) json += `,"error":${JSON.stringify(error)}`;
+  return `${json}}`;
+}
+
 /** The payload of a run as JSON members, each with a comma before it. */
 export function payloadJson(run: Run, names: Pick<Names, "eventsStream">): string {
   let json = "";
-  const ref = run.ref ?? (run.event === undefined ? undefined : { stream: names.eventsStream, seq: run.event.seq });
+  const { event } = run;
+  const ref = run.ref ?? (event === undefined ? undefined : { stream: names.eventsStream, seq: event.seq });
   if (run.input !== undefined && (run.input.length <= CARRIED_INPUT_CHARS || ref === undefined)) json += `,"input":${run.input}`;
   else if (ref !== undefined) json += `,"inputRef":${JSON.stringify(ref)}`;
   if (run.rest?.metadata !== undefined) json += `,"metadata":${JSON.stringify(run.rest.metadata)}`;
-  if (run.event !== undefined) json += `,"event":{"name":${JSON.stringify(run.event.name)},"seq":${run.event.seq}}`;
+  if (event !== undefined) json += `,"event":{"name":${JSON.stringify(event.name)},"seq":${event.seq}}`;
   if (run.rest?.traceparent !== undefined) json += `,"traceparent":${JSON.stringify(run.rest.traceparent)}`;
   return json;
 }

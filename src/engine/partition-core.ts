@@ -271,7 +271,7 @@ export class PartitionCore {
   #fire(value: TimerValue): void {
     switch (value.kind) {
       case "machine":
-        value.run.live?.timers.delete(value.id);
+        value.run.live?.deleteTimer(value.id);
         this.#life.feed(value.run, value.event);
         return;
       case "scheduled":

@@ -40,6 +40,8 @@ interface RouterPosition {
 
 const POSITION_KEY = "position.router";
 const SAVE_EVERY_MS = 1_000;
+const MAX_NAMES = 1_000;
+
 export class Router {
   readonly #options: RouterOptions;
   #reader: StreamReader | undefined = undefined;
@@ -50,6 +52,8 @@ export class Router {
   readonly #handed: (Position | undefined)[];
   #saver: NodeJS.Timeout | undefined = undefined;
   #saving: Promise<void> = Promise.resolve();
+  /** Names of events by their subjects. */
+  readonly #names = new Map<string, string>();
   readonly #passed: { readonly seq: number; readonly resolve: () => void }[] = [];
 
   constructor(options: RouterOptions) {
@@ -108,7 +112,7 @@ export class Router {
     const { names } = this.#options;
     const prefix = `${names.prefix}.events.`;
     let waits: Promise<void> | undefined;
-    if (message.subject.startsWith(prefix)) waits = this.#event(message, message.subject.slice(prefix.length));
+    if (message.subject.startsWith(prefix)) waits = this.#event(message, this.#nameOf(message.subject, prefix));
     else if (message.subject !== names.inputs)
       waits = this.#options.onDefinition(Buffer.from(message.data).toString(), message.seq, message.timeMs);
     if (waits !== undefined) return waits.then(() => this.#advance(message.seq));
@@ -166,6 +170,17 @@ export class Router {
       waits ??= target.room();
     }
     return waits;
+  }
+
+  /** The same string for all events of a name: runs keep it, and a slice would keep the whole subject. */
+  #nameOf(subject: string, prefix: string): string {
+    let name = this.#names.get(subject);
+    if (name === undefined) {
+      if (this.#names.size >= MAX_NAMES) this.#names.clear();
+      name = Buffer.from(subject.slice(prefix.length)).toString();
+      this.#names.set(subject, name);
+    }
+    return name;
   }
 
   async #reject(message: ReadMessage, name: string, reason: string): Promise<void> {

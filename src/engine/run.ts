@@ -68,14 +68,19 @@ export interface ReadyStep {
   readonly since: number;
 }
 
+/** Most runs never have one entry, and a map of its own costs each of them more than all else. */
+const NONE: ReadonlyMap<string, never> = new Map<string, never>();
+
 /** What an active run has beyond a waiting one. */
 export class LiveRun {
   snapshot: MachineSnapshot;
   /** Everything that its machine was fed after `run.admitted`: from these it is rebuilt. */
   readonly events: { readonly at: number; readonly ev: MachineEvent }[] = [];
-  readonly timers = new Map<string, Timer<TimerValue>>();
+  /** By id; change it with `setTimer` and `deleteTimer`. */
+  timers: ReadonlyMap<string, Timer<TimerValue>> = NONE;
   readonly attempts = new Map<string, Attempt>();
-  readonly ready = new Map<string, ReadyStep>();
+  /** By step; change it with `setReady` and `deleteReady`. */
+  ready: ReadonlyMap<string, ReadyStep> = NONE;
   /** Executions so far, over all steps: makes attempt ids unique. */
   executions = 0;
   admittedAt: number;
@@ -85,6 +90,26 @@ export class LiveRun {
     this.snapshot = snapshot;
     this.admittedAt = admittedAt;
   }
+
+  setTimer(id: string, timer: Timer<TimerValue>): void {
+    this.timers = withEntry(this.timers, id, timer);
+  }
+
+  deleteTimer(id: string): void {
+    if (this.timers !== NONE) (this.timers as Map<string, Timer<TimerValue>>).delete(id);
+  }
+
+  setReady(step: string, ready: ReadyStep): void {
+    this.ready = withEntry(this.ready, step, ready);
+  }
+
+  deleteReady(step: string): void {
+    if (this.ready !== NONE) (this.ready as Map<string, ReadyStep>).delete(step);
+  }
+}
+
+function withEntry<V>(map: ReadonlyMap<string, V>, key: string, value: V): ReadonlyMap<string, V> {
+  return map === NONE ? new Map([[key, value]]) : (map as Map<string, V>).set(key, value);
 }
 
 const NO_GROUPS: readonly Group[] = [];
@@ -103,7 +128,9 @@ export class Run implements Entry {
   groups: readonly Group[] = NO_GROUPS;
   input: string | undefined;
   ref: PayloadRef | undefined;
-  readonly event: EventRef | undefined;
+  /** The event that started it, apart: an object for each of 100,000 would be a tenth of their memory. */
+  readonly #eventName: string | undefined;
+  readonly #eventSeq: number;
   /** What few runs have, apart, so that most of them stay small. */
   rest: RunRest | undefined;
   live: LiveRun | undefined = undefined;
@@ -117,7 +144,8 @@ export class Run implements Entry {
     this.phase = phase;
     this.input = creation.input;
     this.ref = creation.ref;
-    this.event = creation.event;
+    this.#eventName = creation.event?.name;
+    this.#eventSeq = creation.event?.seq ?? 0;
     const { metadata, notBefore, replayOf, traceparent } = creation;
     this.rest =
       metadata === undefined && notBefore === undefined && replayOf === undefined && traceparent === undefined
@@ -130,6 +158,11 @@ export class Run implements Entry {
           };
   }
 
+  /** The event that started it. A new object each time. */
+  get event(): EventRef | undefined {
+    return this.#eventName === undefined ? undefined : { name: this.#eventName, seq: this.#eventSeq };
+  }
+
   /** The keys that it holds or waits for; empty before it has arrived at its groups. */
   get keys(): readonly string[] {
     return this.groups.map((group) => group.key);
@@ -138,7 +171,9 @@ export class Run implements Entry {
   /** The input is large, and can be read again from where it came. */
   get inputIsElsewhere(): boolean {
     return (
-      this.input !== undefined && this.input.length > INLINE_INPUT_CHARS && (this.ref !== undefined || this.event !== undefined)
+      this.input !== undefined &&
+      this.input.length > INLINE_INPUT_CHARS &&
+      (this.ref !== undefined || this.#eventName !== undefined)
     );
   }
 

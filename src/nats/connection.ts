@@ -26,6 +26,7 @@ import { optionOf, optionsOf } from "../workflow/parse-options.ts";
 import { AckPublisher, type AckedPublishOptions, type PublishAck } from "./ack-publisher.ts";
 import { NoResponderError } from "./no-responder.ts";
 import { readStreamMessage, type StreamMessage } from "./stream-message.ts";
+import { TextPublisher } from "./text-publisher.ts";
 
 /** A message as it came: `subject`, `data`, `json()`, `string()`, `headers`, `reply`, `respond(…)`. */
 export type Message = Msg;
@@ -189,6 +190,7 @@ export class Connection {
   readonly #logger: Logger;
   readonly #listeners = new Map<ConnectionEvent, Set<() => void>>();
   readonly #acks: AckPublisher;
+  readonly #texts: TextPublisher;
   /** Called for each request that is under way when the connection is lost. */
   readonly #requests = new Set<() => void>();
   #maxPayload: number;
@@ -202,6 +204,7 @@ export class Connection {
     this.#logger = logger;
     this.#maxPayload = nats.info?.max_payload ?? 1_048_576;
     this.#acks = new AckPublisher(nats);
+    this.#texts = new TextPublisher(nats);
     void this.#watch();
     this.closed = nats.closed().then((error) => {
       this.#connected = false;
@@ -259,6 +262,18 @@ export class Connection {
     } catch (error) {
       throw this.#translate(error, `publishing on ${subject}`, data);
     }
+  }
+
+  /**
+   * Like `publish`, for many small texts: they are sent together, by `flushTexts`. `subject` is not checked, and `text` must be
+   * smaller than the largest message.
+   */
+  addText(subject: string, text: string): void {
+    this.#texts.add(subject, text);
+  }
+
+  flushTexts(): void {
+    this.#texts.flush();
   }
 
   /**

@@ -94,7 +94,11 @@ export class Admission implements GroupNews {
   join(run: Run, keys: readonly string[]): void {
     const limits = run.workflow.spec.limits;
     run.order = ++this.#state.order;
-    run.groups = limits.map((limit, index) => this.#state.groups.open(limit.name, keys[index] ?? ""));
+    const [only] = limits;
+    run.groups =
+      limits.length === 1 && only !== undefined
+        ? this.#state.groups.open(only.name, keys[0] ?? "").alone
+        : limits.map((limit, index) => this.#state.groups.open(limit.name, keys[index] ?? ""));
     run.flow = run.groups[0]?.id ?? run.workflow.name;
     run.gated = run.groups.length > 1;
     if (run.rest?.keys !== undefined) {

@@ -49,20 +49,20 @@ export class Arrivals {
       this.#rooms.life.finish(run, "FAILED", "KEY_FAILED", keys.error);
       return;
     }
-    if (keys.keys.length > 0) run.rest = { ...run.rest, keys: keys.keys };
     if (scheduled) {
+      keepKeys(run, keys.keys);
       this.#batch.recordCreated(run, "scheduled", keys.keys);
       this.#state.add(run);
       this.#rooms.changes.tell(run, "queued", "QUEUED");
       run.dropLargeInput();
       return;
     }
-    this.#route(run, true);
+    this.#route(run, keys.keys, true);
   }
 
   /** The time of a scheduled run has come. */
   due(run: Run): void {
-    this.#route(run, false);
+    this.#route(run, run.rest?.keys ?? [], false);
   }
 
   /** Answers of a worker to a batch of runs that wait for their keys, in the order of the batch. */
@@ -85,8 +85,7 @@ export class Arrivals {
   }
 
   /** Finds the partition of a run that is to start now, and the keys that are not known yet. `fresh`: nothing is recorded of it yet. */
-  #route(run: Run, fresh: boolean): void {
-    const given = run.rest?.keys ?? [];
+  #route(run: Run, given: readonly string[], fresh: boolean): void {
     if (!given.includes("")) {
       this.#place(run, given, fresh);
       this.#rooms.admission.settle();
@@ -98,6 +97,7 @@ export class Arrivals {
       return;
     }
     run.phase = "keying";
+    keepKeys(run, given);
     if (fresh) {
       this.#batch.recordCreated(run, "keying", given);
       this.#state.add(run);
@@ -120,4 +120,9 @@ export class Arrivals {
     }
     this.#rooms.outbox.send(run, to, keys);
   }
+}
+
+/** Until it arrives at its groups, which know them. */
+function keepKeys(run: Run, keys: readonly string[]): void {
+  if (keys.length > 0) run.rest = { ...run.rest, keys };
 }

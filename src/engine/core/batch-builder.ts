@@ -3,7 +3,7 @@
  * means is known to those who record it, and to recovery.
  */
 import type { RunChangeMessage } from "../../protocol/view.ts";
-import { comparePositions, type Fact, type Phase, type Position } from "../facts.ts";
+import { comparePositions, type Fact, type MachineEvent, type Phase, type Position } from "../facts.ts";
 import type { Attempt, Creation, Run } from "../run.ts";
 import type { CompiledWorkflow } from "../workflows.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -68,6 +68,12 @@ export class BatchBuilder {
   record(fact: Fact): void {
     if (this.#state.replaying) return;
     this.#push(JSON.stringify(fact));
+  }
+
+  /** The `event` fact: by hand, since there are some of them for every run. */
+  recordEvent(run: Run, ev: MachineEvent): void {
+    const { replaying, now } = this.#state;
+    if (!replaying) this.#push(`{"k":"event","at":${now},"run":"${run.run}","ev":${JSON.stringify(ev)}}`);
   }
 
   /** How a run comes, or came, to this partition. Not while facts are replayed. */

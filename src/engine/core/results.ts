@@ -1,5 +1,6 @@
 /** What workers say of their attempts: an outcome, or that they don't have it. What follows from an outcome is the run's machine's. */
 import type { ErrorData, StepResult } from "../../protocol/work.ts";
+import type { MachineEvent } from "../facts.ts";
 import type { Run } from "../run.ts";
 import type { PartitionState } from "./partition-state.ts";
 import type { RunLife } from "./run-life.ts";
@@ -22,30 +23,29 @@ export class Results {
     const attempt = live?.attempts.get(result.step);
     if (run === undefined || live === undefined || attempt === undefined || attempt.id !== result.attemptId || attempt.over)
       return false;
-    const times = {
-      ...(result.startedAt !== undefined && { startedAt: result.startedAt }),
-      ...(result.finishedAt !== undefined && { finishedAt: result.finishedAt }),
-    };
-    switch (result.outcome) {
-      case "succeeded": {
-        const error = this.#outputError(run, result.output);
-        if (error === undefined)
-          this.#life.feed(run, { type: `xstate.done.actor.${result.step}`, output: result.output, ...times });
-        else this.#life.feed(run, { type: `xstate.error.actor.${result.step}`, error, ...times });
-        break;
-      }
-      case "failed":
-        this.#life.feed(run, { type: `xstate.error.actor.${result.step}`, error: result.error, ...times });
-        break;
-      case "stopped":
-        this.#life.feed(run, { type: `step.stopped.${result.step}`, ...times });
-        break;
-      case "returned":
-        this.#life.feed(run, { type: `step.returned.${result.step}` });
-        break;
-    }
+    this.#life.feed(run, this.#eventOf(run, result));
     this.#life.over(attempt);
     return true;
+  }
+
+  /** What an outcome is to the run's machine. */
+  #eventOf(run: Run, result: StepResult): MachineEvent {
+    const { step, startedAt, finishedAt } = result;
+    if (result.outcome === "returned") return { type: `step.returned.${step}` };
+    // One for every attempt: spreading what may be absent took longer than all else here.
+    let event: { type: string; [field: string]: unknown };
+    if (result.outcome === "stopped") event = { type: `step.stopped.${step}` };
+    else if (result.outcome === "failed") event = { type: `xstate.error.actor.${step}`, error: result.error };
+    else {
+      const tooLarge = this.#outputError(run, result.output);
+      event =
+        tooLarge === undefined
+          ? { type: `xstate.done.actor.${step}`, output: result.output }
+          : { type: `xstate.error.actor.${step}`, error: tooLarge };
+    }
+    if (startedAt !== undefined) event["startedAt"] = startedAt;
+    if (finishedAt !== undefined) event["finishedAt"] = finishedAt;
+    return event;
   }
 
   /** The worker did not take the attempt, or is gone (`lost`): the step wants a worker again. */

@@ -5,46 +5,33 @@
 import type { CreatedFact, Phase, RunSnapshot } from "../facts.ts";
 import { type Creation, INLINE_INPUT_CHARS, type Run } from "../run.ts";
 
-/** How a run comes to its partition, as JSON. The input is a JSON text already and is put in as it is. */
+/**
+ * How a run comes to its partition: a `CreatedFact` as JSON, by hand, since there is one for every run. Ids, names, versions and
+ * phases need no escaping: they are subject tokens and constants. The input is a JSON text already and is put in as it is.
+ */
 export function createdText(
   run: Run,
   phase: Phase,
   keys: readonly string[] | undefined,
   atMs: number,
-  held?: readonly number[],
-): string {
-  const fact = JSON.stringify(createdFact(run, phase, keys, atMs, held));
-  return run.input === undefined || run.inputIsElsewhere ? fact : `${fact.slice(0, -1)},"input":${run.input}}`;
-}
-
-/** What is recorded of a run that comes; without its input, which is put in as text. */
-function createdFact(
-  run: Run,
-  phase: Phase,
-  keys: readonly string[] | undefined,
-  atMs: number,
   held: readonly number[] = [],
-): CreatedFact {
-  const ref = run.ref ?? undefined;
-  const inline = run.input !== undefined && run.input.length <= INLINE_INPUT_CHARS;
-  return {
-    k: "created",
-    at: atMs,
-    run: run.run,
-    wf: run.workflow.name,
-    ver: run.workflow.spec.version,
-    phase,
-    ...(run.priority !== 0 && { pri: run.priority }),
-    ...(keys !== undefined && keys.length > 0 && { keys }),
-    ...(held.length > 0 && { held }),
-    ...(ref !== undefined && !inline && { ref }),
-    ...(run.rest?.metadata !== undefined && { meta: run.rest.metadata }),
-    ...(run.event !== undefined && { ev: run.event }),
-    ...(run.rest?.notBefore !== undefined && { due: run.rest.notBefore }),
-    ...(run.createdAt !== atMs && { born: run.createdAt }),
-    ...(run.rest?.replayOf !== undefined && { replayOf: run.rest.replayOf }),
-    ...(run.rest?.traceparent !== undefined && { tp: run.rest.traceparent }),
-  };
+): string {
+  const { spec, name } = run.workflow;
+  let json = `{"k":"created","at":${atMs},"run":"${run.run}","wf":"${name}","ver":"${spec.version}","phase":"${phase}"`;
+  if (run.priority !== 0) json += `,"pri":${run.priority}`;
+  if (keys !== undefined && keys.length > 0) json += `,"keys":${JSON.stringify(keys)}`;
+  if (held.length > 0) json += `,"held":${JSON.stringify(held)}`;
+  if (run.ref !== undefined && (run.input === undefined || run.input.length > INLINE_INPUT_CHARS))
+    json += `,"ref":${JSON.stringify(run.ref)}`;
+  const { rest, event } = run; // one look: it is made each time
+  if (rest?.metadata !== undefined) json += `,"meta":${JSON.stringify(rest.metadata)}`;
+  if (event !== undefined) json += `,"ev":{"name":${JSON.stringify(event.name)},"seq":${event.seq}}`;
+  if (rest?.notBefore !== undefined) json += `,"due":${rest.notBefore}`;
+  if (run.createdAt !== atMs) json += `,"born":${run.createdAt}`;
+  if (rest?.replayOf !== undefined) json += `,"replayOf":"${rest.replayOf}"`;
+  if (rest?.traceparent !== undefined) json += `,"tp":${JSON.stringify(rest.traceparent)}`;
+  if (run.input !== undefined && !run.inputIsElsewhere) json += `,"input":${run.input}`;
+  return `${json}}`;
 }
 
 /** The whole state of a run, as one line of a snapshot. */
@@ -66,6 +53,7 @@ export function snapshotLine(run: Run): string {
 
 /** How the run comes to be in another partition, which is told its keys. */
 export function toCreation(run: Run, keys: readonly string[]): Creation {
+  const { event } = run;
   const { metadata, notBefore, replayOf, traceparent } = run.rest ?? {};
   return {
     run: run.run,
@@ -76,7 +64,7 @@ export function toCreation(run: Run, keys: readonly string[]): Creation {
     keys,
     priority: run.priority,
     ...(metadata !== undefined && { metadata }),
-    ...(run.event !== undefined && { event: run.event }),
+    ...(event !== undefined && { event }),
     ...(notBefore !== undefined && { notBefore }),
     ...(replayOf !== undefined && { replayOf }),
     ...(traceparent !== undefined && { traceparent }),

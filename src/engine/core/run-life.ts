@@ -90,7 +90,7 @@ export class RunLife {
     const step = run.workflow.stepper.step(live.snapshot, ev);
     if (!always && step.error === undefined && step.snapshot === live.snapshot && step.actions.length === 0) return;
     const at = this.#state.now;
-    this.#batch.record({ k: "event", at, run: run.run, ev });
+    this.#batch.recordEvent(run, ev);
     live.events.push({ at, ev });
     this.#observe(run, live, ev);
     this.#advance(run, live, step.snapshot, step.actions, step.error);
@@ -137,13 +137,13 @@ export class RunLife {
   #setTimer(run: Run, live: LiveRun, id: string, dueMs: number, event: MachineEvent): void {
     this.#cancelTimer(live, id);
     // By the order of the runs: a snapshot does not tell which of two timers was set first.
-    live.timers.set(id, this.#state.timers.add(dueMs, { kind: "machine", run, id, event }, run.order));
+    live.setTimer(id, this.#state.timers.add(dueMs, { kind: "machine", run, id, event }, run.order));
   }
 
   #cancelTimer(live: LiveRun, id: string): void {
     const timer = live.timers.get(id);
     if (timer === undefined) return;
-    live.timers.delete(id);
+    live.deleteTimer(id);
     this.#state.timers.remove(timer);
   }
 
@@ -156,7 +156,7 @@ export class RunLife {
       const step = type.slice("step.started.".length);
       const before = live.attempts.get(step);
       if (before !== undefined) this.over(before);
-      live.ready.delete(step);
+      live.deleteReady(step);
       live.executions++;
       live.attempts.set(step, {
         id: String(ev["attemptId"]),
@@ -195,14 +195,15 @@ export class RunLife {
       flow: run.flow,
       since: this.#state.now,
     };
-    live.ready.set(step, ready);
-    if (!this.#state.replaying) this.request(ready);
+    if (this.#state.replaying) live.setReady(step, ready);
+    else this.request(ready);
   }
 
   /** Asks for a worker, who may be there at once. */
   request(ready: ReadyStep): void {
     const worker = this.#slots.request(ready);
     if (worker !== undefined) this.start(ready, worker);
+    else ready.run.live?.setReady(ready.step, ready);
   }
 
   /** The step's wish for a worker, or its attempt, is over: done, or given up after the grace. */
@@ -211,7 +212,7 @@ export class RunLife {
     if (attempt !== undefined) this.over(attempt);
     const ready = live.ready.get(step);
     if (ready === undefined) return;
-    live.ready.delete(step);
+    live.deleteReady(step);
     if (!this.#state.replaying) this.#slots.withdraw(ready);
   }
 
@@ -285,8 +286,10 @@ export class RunLife {
     this.#state.clearTimer(run);
     const { live } = run;
     if (live !== undefined) {
-      for (const timer of live.timers.values()) timers.remove(timer);
-      live.timers.clear();
+      for (const [id, timer] of live.timers) {
+        live.deleteTimer(id);
+        timers.remove(timer);
+      }
       for (const step of live.ready.keys()) this.#unwant(live, step);
       for (const attempt of live.attempts.values()) this.over(attempt);
     }
