@@ -79,12 +79,13 @@ export class Api {
       "run.replay": ({ id }) => this.#replay(id),
       "run.explain": ({ id }) => this.#explain(id),
       "run.events": ({ id }) => this.#events(id),
-      "run.record": ({ id }) => this.#record(id),
+      "run.record": ({ id, after }) => this.#record(id, after),
       "group.list": (request) => groups.list(request, this.#maxReplyBytes),
       "group.get": ({ limit, key }) => groups.get(limit, key),
       "group.update": ({ limit, key, maxRuns }) => groups.set({ type: "group", limit, key, maxRuns }, "group.update"),
       "group.pause": ({ limit, key }) => groups.set({ type: "group", limit, key, paused: true }, "group.pause"),
       "group.resume": ({ limit, key }) => groups.set({ type: "group", limit, key, paused: false }, "group.resume"),
+      "group.decisions": (request) => this.#decisions(request, groups),
       "group.machine": ({ limit, key }) => groups.machine(limit, key),
       "machine.get": (request) => getMachine(request, options),
       "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
@@ -269,10 +270,10 @@ export class Api {
     return { items: events };
   }
 
-  async #record(id: string): Promise<RunRecord> {
+  async #record(id: string, afterIndex?: number): Promise<RunRecord> {
     const record = await this.#recorded("run.record", id, (history, after) => history.record(id, after));
     if (record === undefined) throw new RunNotFoundError(id);
-    return record;
+    return afterIndex === undefined ? record : { ...record, frames: record.frames.filter(({ index }) => index > afterIndex) };
   }
 
   #requireHistory(operation: string): HistoryPort {
@@ -284,6 +285,20 @@ export class Api {
         reason: "HISTORY_UNAVAILABLE",
       });
     return history;
+  }
+
+  // ---------------------------------------------------------------- groups
+
+  /** Not before the history knows all that the group's owner has decided. */
+  async #decisions(
+    request: Operations["group.decisions"]["request"],
+    groups: GroupViews,
+  ): Promise<Operations["group.decisions"]["reply"]> {
+    groups.check(request.limit, "group.decisions");
+    const partition = this.#options.placement().ofGroup(request.limit, request.key);
+    return this.#requireHistory("group.decisions")
+      .decisions(request, [{ partition, seq: this.#options.journalSeq(partition) }])
+      .catch((error: unknown) => refuse("group.decisions", error));
   }
 
   // ---------------------------------------------------------------- workflows, workers, events

@@ -50,7 +50,7 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   "run.replay": one,
   "run.explain": one,
   "run.events": one,
-  "run.record": one,
+  "run.record": z.strictObject({ id, after: z.int().min(-1).optional() }),
   "run.count": z.strictObject(query),
   "run.cancelMany": z.strictObject({ ids }),
   "run.replayMany": z.strictObject({ ids }),
@@ -63,7 +63,7 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   "group.machine": z.strictObject(group),
   "machine.get": z.strictObject({ hash: hash.optional(), workflow: name.optional(), version: name.optional() }),
   "workflow.list": nothing,
-  "workflow.get": z.strictObject({ name }),
+  "workflow.get": z.strictObject({ name, version: name.optional() }),
   "workflow.register": z.strictObject({
     spec: z.looseObject({
       name,
@@ -93,4 +93,27 @@ export function parseRequest<K extends Operation>(operation: K, value: unknown):
     status: 400,
     reason: "BAD_REQUEST",
   });
+}
+
+/**
+ * A request from fields that are all texts, as in the query of an address: a number or a boolean where the operation takes that
+ * and no text; a field that comes more than once is a list. Not checked: that is `parseRequest`'s.
+ */
+export function requestFromFields(operation: Operation, fields: Iterable<readonly [string, string]>): Record<string, unknown> {
+  const schema = schemas[operation];
+  const shape: Readonly<Record<string, z.ZodType | undefined>> = schema instanceof z.ZodObject ? schema.shape : {};
+  const request = new Map<string, unknown>();
+  for (const [field, text] of fields) {
+    const type = Object.hasOwn(shape, field) ? shape[field] : undefined;
+    const read = readText(text);
+    const value = type === undefined || type.safeParse(text).success || !type.safeParse(read).success ? text : read;
+    const before = request.get(field);
+    request.set(field, before === undefined ? value : [...(Array.isArray(before) ? (before as unknown[]) : [before]), value]);
+  }
+  return Object.fromEntries(request);
+}
+
+function readText(text: string): unknown {
+  if (text === "true" || text === "false") return text === "true";
+  return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
 }

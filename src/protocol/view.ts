@@ -202,7 +202,8 @@ export interface Operations {
   "run.replay": { request: { id: string }; reply: RunView };
   "run.explain": { request: { id: string }; reply: Explanation };
   "run.events": { request: { id: string }; reply: Page<RunEventView> };
-  "run.record": { request: { id: string }; reply: RunRecord };
+  /** `after`: only the frames with a higher index, of a record that is known up to there. */
+  "run.record": { request: { id: string; after?: number }; reply: RunRecord };
   /** How many runs a list has in all; counts up to 100,000, and says so. */
   "run.count": { request: RunListQuery; reply: { count: number; atLeast: boolean } };
   "run.cancelMany": { request: { ids: readonly string[] }; reply: { items: readonly BulkItem[] } };
@@ -224,7 +225,8 @@ export interface Operations {
   /** By the hash that a record, a group or a population names; or a workflow's, by name and version (default: the latest). */
   "machine.get": { request: { hash?: string; workflow?: string; version?: string }; reply: MachineDefinition };
   "workflow.list": { request: Record<string, never>; reply: Page<WorkflowView> };
-  "workflow.get": { request: { name: string }; reply: WorkflowView };
+  /** The version that new runs get, or the one that is named. */
+  "workflow.get": { request: { name: string; version?: string }; reply: WorkflowView };
   "workflow.register": { request: { spec: WorkflowSpec }; reply: { name: string; version: string } };
   "worker.list": { request: Record<string, never>; reply: Page<WorkerView> };
   "workflow.population": { request: { name: string; version?: string }; reply: Population };
