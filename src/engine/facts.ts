@@ -29,6 +29,8 @@ export interface CreatedFact {
   readonly keys?: readonly string[];
   /** Waiting runs with several limits: the groups, by index of the limit, that hold it aside, since it waits for another one. */
   readonly held?: readonly number[];
+  /** Waiting runs: the groups, by index of the limit, that were paused then. For the decision log. */
+  readonly paused?: readonly number[];
   /** Absent for a run whose payload is too large to be repeated: then `ref` says where it is. */
   readonly input?: unknown;
   readonly ref?: PayloadRef;
@@ -52,11 +54,21 @@ export type Fact =
       readonly phase: Phase;
       readonly keys?: readonly string[];
       readonly held?: readonly number[];
+      readonly paused?: readonly number[];
     }
   /** A waiting run is now held aside by the group of limit `by`, and in line again in that of limit `for`, which is full. */
   | { readonly k: "parked"; readonly at: number; readonly run: string; readonly by: number; readonly for: number }
-  /** A waiting run got its slots; its machine was fed `run.admitted`. */
-  | { readonly k: "admitted"; readonly at: number; readonly run: string }
+  /**
+   * A waiting run got its slots; its machine was fed `run.admitted`. For the decision log: `by` is the run that gave a slot up, `why`
+   * what else made room.
+   */
+  | {
+      readonly k: "admitted";
+      readonly at: number;
+      readonly run: string;
+      readonly by?: string;
+      readonly why?: "raised" | "resumed";
+    }
   | { readonly k: "event"; readonly at: number; readonly run: string; readonly ev: MachineEvent }
   /** The run has ended and holds nothing any more. `cause` and `by` tell of a group's decision. */
   | {

@@ -2,7 +2,7 @@
  * What the engine asks of a history: the record of runs beyond those in memory. It is fed what the journals get and answers
  * for runs that have ended. Without one (it could not be opened), only live runs are known.
  */
-import type { MachineDefinition, RunRecord } from "../protocol/record.ts";
+import type { GroupDecisionView, MachineDefinition, RunRecord } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
 import type { PayloadRef } from "../protocol/work.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
@@ -39,6 +39,11 @@ export interface HistoryPort {
   ): Promise<MachineDefinition | undefined>;
   list(query: RunListQuery): Promise<Page<RunView>>;
   events(id: string, after?: readonly After[]): Promise<RunEventView[]>;
+  /** What a group has decided, newest first. */
+  decisions(
+    query: { readonly limit: string; readonly key: string; readonly size?: number; readonly cursor?: string },
+    after?: readonly After[],
+  ): Promise<Page<GroupDecisionView>>;
   runsOfEvents(seqs: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>>;
   stop(): Promise<void>;
 }

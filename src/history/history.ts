@@ -19,7 +19,8 @@ import { HistoryError } from "./history-error.ts";
 import { HISTORY_DEFAULTS, type HistoryOptions } from "./history-options.ts";
 import type { Discard } from "./database.ts";
 import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, WorkerOptions } from "./messages.ts";
-import type { MachineDefinition, RunRecord } from "../protocol/record.ts";
+import type { DecisionQuery } from "./group-decisions.ts";
+import type { GroupDecisionView, MachineDefinition, RunRecord } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { RunRow } from "./run-fold.ts";
@@ -193,6 +194,11 @@ export class History {
     return this.#request({ name: "machine", args: which });
   }
 
+  /** What a group has decided, newest first. Rejects with QUERY_INVALID too. */
+  decisions(query: DecisionQuery, options?: ReadOptions): Promise<Page<GroupDecisionView>> {
+    return this.#request({ name: "decisions", args: query }, options);
+  }
+
   /** Ids of the runs that events started, by the events' sequences. Every sequence asked for is in the answer. */
   runsOfEvents(seqs: readonly number[], options?: ReadOptions): Promise<ReadonlyMap<number, readonly string[]>> {
     return this.#request({ name: "runsOfEvents", args: { seqs } }, options);
@@ -207,7 +213,10 @@ export class History {
   retain(): Promise<number> {
     const { now, retention, requestTimeoutMs } = this.#options;
     return this.#request(
-      { name: "retain", args: { cutoffMs: now() - retention.maxAgeMs, maxRuns: retention.maxRuns } },
+      {
+        name: "retain",
+        args: { cutoffMs: now() - retention.maxAgeMs, maxRuns: retention.maxRuns, maxBytes: retention.maxBytes ?? Infinity },
+      },
       undefined,
       10 * requestTimeoutMs,
     );
@@ -240,11 +249,13 @@ export class History {
   #open(discard?: Discard): void {
     if (this.#mode !== "opening") this.#opened = settlable();
     this.#setMode("opening", "it is being opened");
-    const { file, cluster, eventsStream, commitMs, checkpointMs } = this.#options;
+    const { file, cluster, eventsStream, redact, sealKey, commitMs, checkpointMs } = this.#options;
     const options: WorkerOptions = {
       file,
       cluster,
       eventsStream,
+      redact,
+      ...(sealKey !== undefined && { sealKey }),
       commitMs,
       checkpointMs,
       commitChars: COMMIT_CHARS,

@@ -2,12 +2,14 @@
  * What the service and its worker thread say to each other. Messages of one direction arrive in their order, so a request
  * is answered with everything that was posted before it.
  */
-import type { MachineDefinition } from "../protocol/record.ts";
+import type { GroupDecisionView, MachineDefinition } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Discard } from "./database.ts";
+import type { DecisionQuery } from "./group-decisions.ts";
 import type { HistoryErrorCode } from "./history-error.ts";
 import type { RunRow } from "./run-fold.ts";
+import type { Bounds } from "./store.ts";
 import type { Stay } from "./stored-facts.ts";
 
 export interface WorkerOptions {
@@ -20,6 +22,10 @@ export interface WorkerOptions {
   readonly commitMs: number;
   /** … or when there is this much of it. */
   readonly commitChars: number;
+  /** Rules of what is not stored as it is; see protocol/redact.ts. */
+  readonly redact: readonly string[];
+  /** 64 hexadecimal digits: what was redacted is stored encrypted. Without it, it is lost. */
+  readonly sealKey?: string;
   /** How long commits may stay unsynced. */
   readonly checkpointMs: number;
 }
@@ -43,11 +49,12 @@ export interface Requests {
     args: { readonly hash: string } | { readonly workflow: string; readonly version: string };
     reply: MachineDefinition | undefined;
   };
+  decisions: { args: DecisionQuery; reply: Page<GroupDecisionView> };
   runsOfEvents: { args: { readonly seqs: readonly number[] }; reply: ReadonlyMap<number, readonly string[]> };
   /** Writes everything and syncs the file. */
   flush: { args: Record<string, never>; reply: undefined };
   /** Takes out what is too old or too much, in portions. Answers with the number of runs. */
-  retain: { args: { readonly cutoffMs: number; readonly maxRuns: number }; reply: number };
+  retain: { args: Bounds; reply: number };
   snapshot: { args: JournalPosition & { readonly lines: readonly string[] }; reply: undefined };
 }
 export type RequestName = keyof Requests;

@@ -4,10 +4,11 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { createNames, DEFAULT_PREFIX } from "../nats/subjects.ts";
-import type { MachineDefinition, RunRecord } from "../protocol/record.ts";
+import type { GroupDecisionView, MachineDefinition, RunRecord } from "../protocol/record.ts";
 import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { HistoryFeed, type ReadJournal } from "./feed.ts";
+import type { DecisionQuery } from "./group-decisions.ts";
 import { createHistory, type History } from "./history.ts";
 import type { HistoryOptions } from "./history-options.ts";
 import type { JournalPosition } from "./messages.ts";
@@ -128,6 +129,10 @@ export class NodeHistory {
   /** Empty for a run that it does not know. */
   async events(id: string, after?: readonly JournalPosition[]): Promise<RunEventView[]> {
     return [...((await this.service.events(id, readOptions(after))) ?? [])];
+  }
+
+  decisions(query: DecisionQuery, after?: readonly JournalPosition[]): Promise<Page<GroupDecisionView>> {
+    return this.service.decisions(query, readOptions(after));
   }
 
   runsOfEvents(seqs: readonly number[]): Promise<ReadonlyMap<number, readonly string[]>> {

@@ -8,12 +8,16 @@
  * the positions that the file has.
  */
 import { discardOf, openDatabase } from "./database.ts";
+import { groupDecisions } from "./group-decisions.ts";
 import { HistoryError } from "./history-error.ts";
-import { decodeBatch, type SnapshotLine } from "./journal.ts";
+import { decodeBatch, type RunFact, type SnapshotLine } from "./journal.ts";
 import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, ToWorker, WorkerOptions } from "./messages.ts";
 import { PendingRuns } from "./pending-runs.ts";
+import { createRedactor, type Redactor } from "../protocol/redact.ts";
+import type { WorkflowSpec } from "../workflow/spec.ts";
 import { Queries } from "./queries.ts";
-import { Store } from "./store.ts";
+import { sealFact } from "./sealing.ts";
+import { type Bounds, Store } from "./store.ts";
 
 /** Runs deleted in one transaction: some milliseconds. */
 const RETAIN_PORTION = 200;
@@ -38,11 +42,13 @@ export class Projector {
   readonly #snapshots = new Map<number, { readonly seq: number; readonly runs: ReadonlySet<string> }>();
   /** Requests that wait for a position. */
   readonly #waiting = new Map<number, Waiting>();
-  #retaining: { cutoffMs: number; maxRuns: number; deleted: number; ids: number[] } | undefined;
+  #retaining: { bounds: Bounds; deleted: number; ids: number[] } | undefined;
+  readonly #redactor: Redactor;
 
   constructor(options: WorkerOptions, post: (message: FromWorker) => void) {
     this.#options = options;
     this.#post = post;
+    this.#redactor = createRedactor(options.redact);
   }
 
   /** Once, before anything is received. Posts `opened` or `failed`. */
@@ -50,7 +56,8 @@ export class Projector {
     this.#guard(() => {
       const sql = openDatabase(this.#options);
       this.#store = new Store(sql);
-      this.#queries = new Queries(sql, this.#store.specs, this.#options.eventsStream);
+      const { eventsStream, sealKey } = this.#options;
+      this.#queries = new Queries(sql, this.#store.specs, { eventsStream, sealKey, redactor: this.#redactor });
       for (const [partition, seq] of this.#store.positions) this.#read.set(partition, seq);
       this.#post({ type: "opened", positions: new Map(this.#store.positions) });
     });
@@ -78,7 +85,7 @@ export class Projector {
   #handle(message: ToWorker): void {
     switch (message.type) {
       case "define":
-        return this.#store?.define(message.spec);
+        return this.#store?.define(this.#redactSpec(message.spec));
       case "batch":
         return this.#batch(message.partition, message.seq, message.text);
       case "request":
@@ -101,9 +108,10 @@ export class Projector {
     const snapshot = this.#snapshots.get(partition);
     if (snapshot !== undefined && seq > snapshot.seq) this.#endSnapshot(this.#store, partition);
     const known = seq <= (snapshot?.seq ?? 0) ? snapshot?.runs : undefined;
+    const seal = this.#sealing(text);
     try {
       for (const fact of decodeBatch(text).f)
-        if (known === undefined || !("run" in fact && known.has(fact.run))) this.#pending.add(partition, fact);
+        if (known === undefined || !("run" in fact && known.has(fact.run))) this.#pending.add(partition, fact, seal);
     } catch (error) {
       this.#post({
         type: "warning",
@@ -116,6 +124,18 @@ export class Projector {
     this.#pendingChars += text.length;
     if (this.#pendingChars >= this.#options.commitChars) this.#commit();
     else this.#commitTimer ??= setTimeout(() => this.#guard(() => this.#commit()), this.#options.commitMs);
+  }
+
+  /** Undefined where nothing in this text is to be hidden: the usual case, told without a look at what it says. */
+  #sealing(text: string): ((fact: RunFact) => void) | undefined {
+    const { sealKey } = this.#options;
+    return this.#redactor.mayApply(text) ? (fact) => sealFact(fact, this.#redactor, sealKey) : undefined;
+  }
+
+  /** Inputs of crons are inputs. */
+  #redactSpec(spec: WorkflowSpec): WorkflowSpec {
+    const cron = spec.cron.map((one) => ("input" in one ? { ...one, input: this.#redactor.value(one.input) } : one));
+    return { ...spec, cron };
   }
 
   #commit(): void {
@@ -190,6 +210,8 @@ export class Projector {
         return queries.record(request.args.id);
       case "machine":
         return store.specs.machine(request.args);
+      case "decisions":
+        return groupDecisions(store.sql, store.specs, request.args);
       case "runsOfEvents":
         return queries.runsOfEvents(request.args.seqs);
       case "flush":
@@ -205,11 +227,12 @@ export class Projector {
     for (const text of lines) {
       const line = JSON.parse(text) as SnapshotLine;
       if (line.s !== "run") continue;
+      const seal = this.#sealing(text);
       const { created, events, moved, admittedAt } = line;
       const { run, at, keys = [] } = created;
-      runs.add(partition, { ...created });
+      runs.add(partition, { ...created }, seal);
       if (admittedAt !== undefined && created.phase !== "active") runs.add(partition, { k: "admitted", at: admittedAt, run });
-      for (const event of events ?? []) runs.add(partition, { k: "event", at: event.at, run, ev: event.ev });
+      for (const event of events ?? []) runs.add(partition, { k: "event", at: event.at, run, ev: event.ev }, seal);
       if (moved !== undefined) runs.add(partition, { k: "moved", at, run, to: moved.to, n: moved.n, keys });
     }
     store.commitSnapshot(partition, runs);
@@ -231,13 +254,13 @@ export class Projector {
       });
   }
 
-  #retain(id: number, { cutoffMs, maxRuns }: Requests["retain"]["args"]): void {
+  #retain(id: number, bounds: Bounds): void {
     if (this.#retaining !== undefined) {
-      Object.assign(this.#retaining, { cutoffMs, maxRuns });
+      this.#retaining.bounds = bounds;
       this.#retaining.ids.push(id);
       return;
     }
-    this.#retaining = { cutoffMs, maxRuns, deleted: 0, ids: [id] };
+    this.#retaining = { bounds, deleted: 0, ids: [id] };
     this.#retainPortion();
   }
 
@@ -245,10 +268,11 @@ export class Projector {
   #retainPortion(): void {
     const retaining = this.#retaining;
     if (retaining === undefined || this.#store === undefined) return;
-    const deleted = this.#store.deleteFinished(retaining.cutoffMs, retaining.maxRuns, RETAIN_PORTION);
+    const { bounds } = retaining;
+    const deleted = this.#store.deleteFinished(bounds, RETAIN_PORTION);
     retaining.deleted += deleted;
-    this.#store.shrink();
-    if (deleted === RETAIN_PORTION) {
+    const shrinks = this.#store.shrink(bounds.maxBytes);
+    if (deleted === RETAIN_PORTION || shrinks) {
       setImmediate(() => this.#guard(() => this.#retainPortion()));
       return;
     }

@@ -5,7 +5,7 @@
 import type { GroupEvent } from "../../../machines/group/contract.ts";
 import { hasRoom, wouldRefuse } from "../../../machines/group/index.ts";
 import type { StepAction } from "../../step/stepper.ts";
-import type { Phase } from "../facts.ts";
+import type { Fact, Phase } from "../facts.ts";
 import type { Group } from "../group.ts";
 import type { Run } from "../run.ts";
 import type { BatchBuilder } from "./batch-builder.ts";
@@ -23,6 +23,9 @@ export class Admission implements GroupNews {
   /** Group events that decisions have brought about and that still have to be fed, in order. */
   readonly #news: (readonly [Group, GroupEvent])[] = [];
   #settling = false;
+  /** What groups are being told, and so what has made room for those who are admitted; and whether it is a limit that was raised. */
+  #cause: GroupEvent | undefined = undefined;
+  #raised = false;
 
   constructor(state: PartitionState, batch: BatchBuilder, changes: RunChanges, limits: Limits, life: RunLife) {
     this.#state = state;
@@ -117,10 +120,14 @@ export class Admission implements GroupNews {
 
   #recordArrival(run: Run, phase: Phase, keys: readonly string[], fresh: boolean, held: readonly number[] = []): void {
     run.phase = phase;
+    const paused = phase === "waiting" ? pausedOf(run) : NONE;
     if (fresh) {
-      this.#batch.recordCreated(run, phase, keys, held);
+      this.#batch.recordCreated(run, phase, keys, held, paused);
       this.#state.add(run);
-    } else this.#batch.record({ k: "phase", at: this.#state.now, run: run.run, phase, keys, ...(held.length > 0 && { held }) });
+    } else {
+      const because = { ...(held.length > 0 && { held }), ...(paused.length > 0 && { paused }) };
+      this.#batch.record({ k: "phase", at: this.#state.now, run: run.run, phase, keys, ...because });
+    }
   }
 
   // ---------------------------------------------------------------- groups decide
@@ -138,11 +145,14 @@ export class Admission implements GroupNews {
         const next = this.#news.shift();
         if (next === undefined) break;
         const [group, event] = next;
+        this.#cause = event;
+        this.#raised = event.type === "limit.changed" && event.maxRuns > group.context.maxRuns;
         this.#follow(group, event);
         this.#state.groups.close(group);
       }
     } finally {
       this.#settling = false;
+      this.#cause = undefined;
     }
   }
 
@@ -178,8 +188,15 @@ export class Admission implements GroupNews {
   }
 
   #admit(run: Run): void {
-    this.#batch.record({ k: "admitted", at: this.#state.now, run: run.run });
+    this.#batch.record(this.#admittedFact(run.run, this.#state.now));
     this.#life.activate(run);
+  }
+
+  #admittedFact(run: string, at: number): Fact {
+    const cause = this.#cause;
+    if (cause?.type === "run.released") return { k: "admitted", at, run, by: cause.entry.run };
+    if (this.#raised) return { k: "admitted", at, run, why: "raised" };
+    return cause?.type === "group.resumed" ? { k: "admitted", at, run, why: "resumed" } : { k: "admitted", at, run };
   }
 
   /** A group would admit a run that needs other limits too: all of them or none. */
@@ -201,4 +218,13 @@ export class Admission implements GroupNews {
     this.#follow(full, { type: "run.offered", entry: run });
     this.#follow(group, { type: "run.parked", entry: run });
   }
+}
+
+const NONE: readonly number[] = [];
+
+/** By index of the limit. */
+function pausedOf({ groups }: Run): readonly number[] {
+  return groups.some((group) => group.context.paused)
+    ? groups.flatMap((group, index) => (group.context.paused ? [index] : []))
+    : NONE;
 }

@@ -77,9 +77,15 @@ export class BatchBuilder {
   }
 
   /** How a run comes, or came, to this partition. Not while facts are replayed. */
-  recordCreated(run: Run, phase: Phase, keys: readonly string[] | undefined, held?: readonly number[]): void {
+  recordCreated(
+    run: Run,
+    phase: Phase,
+    keys: readonly string[] | undefined,
+    held?: readonly number[],
+    paused?: readonly number[],
+  ): void {
     if (this.#state.replaying) return;
-    this.#push(createdText(run, phase, keys, this.#state.now, held));
+    this.#push(createdText(run, phase, keys, this.#state.now, held, paused));
   }
 
   /** Never called while facts are replayed: what they brought about has been done. */

@@ -15,12 +15,14 @@ export function createdText(
   keys: readonly string[] | undefined,
   atMs: number,
   held: readonly number[] = [],
+  paused: readonly number[] = [],
 ): string {
   const { spec, name } = run.workflow;
   let json = `{"k":"created","at":${atMs},"run":"${run.run}","wf":"${name}","ver":"${spec.version}","phase":"${phase}"`;
   if (run.priority !== 0) json += `,"pri":${run.priority}`;
   if (keys !== undefined && keys.length > 0) json += `,"keys":${JSON.stringify(keys)}`;
   if (held.length > 0) json += `,"held":${JSON.stringify(held)}`;
+  if (paused.length > 0) json += `,"paused":${JSON.stringify(paused)}`;
   if (run.ref !== undefined && (run.input === undefined || run.input.length > INLINE_INPUT_CHARS))
     json += `,"ref":${JSON.stringify(run.ref)}`;
   const { rest, event } = run; // one look: it is made each time
