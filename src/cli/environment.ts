@@ -12,6 +12,8 @@ export interface Environment {
   readonly natsUrl: string | undefined;
   /** `SLUICE_PREFIX`: what all subjects of the cluster begin with. */
   readonly prefix: string | undefined;
+  /** `SLUICE_DASHBOARD_URL`: where the dashboard is. */
+  readonly dashboardUrl: string | undefined;
   /** `SLUICE_LOG_LEVEL` */
   readonly logLevel: LogLevel | undefined;
   /** `NO_COLOR` is set to something, or the terminal is a dumb one. */
@@ -34,9 +36,14 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
   if (prefix !== undefined && !isPrefix(prefix)) {
     throw new UsageError(`expected SLUICE_PREFIX to be ${PREFIX_EXPECTED}, got ${JSON.stringify(prefix)}`);
   }
+  const dashboardUrl = text("SLUICE_DASHBOARD_URL");
+  if (dashboardUrl !== undefined && !isHttpUrl(dashboardUrl)) {
+    throw new UsageError(`expected SLUICE_DASHBOARD_URL to be ${HTTP_URL_EXPECTED}, got ${JSON.stringify(dashboardUrl)}`);
+  }
   return {
     natsUrl: text("SLUICE_NATS_URL"),
     prefix,
+    dashboardUrl,
     logLevel,
     noColor: text("NO_COLOR") !== undefined || env["TERM"] === "dumb",
     all: env,
@@ -47,6 +54,12 @@ export const PREFIX_EXPECTED = 'letters, digits, "-" and "_"';
 
 export function isPrefix(text: string): boolean {
   return /^[A-Za-z0-9_-]{1,64}$/.test(text);
+}
+
+export const HTTP_URL_EXPECTED = "an address such as http://127.0.0.1:7788";
+
+export function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
 export function isLogLevel(text: string): text is LogLevel {

@@ -1,6 +1,7 @@
 /** Options and arguments that several commands share, and how their texts are read. */
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { DURATION_EXPECTED, readDuration } from "../workflow/duration.ts";
+import type { RunStatus } from "../protocol/view.ts";
 import { isLogLevel, isPrefix, LOG_LEVELS, PREFIX_EXPECTED, type LogLevel } from "./environment.ts";
 
 /** For every command that talks to a cluster. */
@@ -44,6 +45,16 @@ export function readInteger(min: number, max: number = Number.MAX_SAFE_INTEGER):
 
 /** What an event's header may hold, and so what runs started otherwise may have. */
 export const readPriority = readInteger(-1_000_000, 1_000_000);
+
+const STATUSES: readonly RunStatus[] = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"];
+
+/** Called for each of the values; also takes them with commas between. */
+export function readStatuses(text: string, before: readonly RunStatus[] = []): readonly RunStatus[] {
+  const statuses = text.split(",").map((one) => one.trim().toUpperCase());
+  const wrong = statuses.find((one) => !(STATUSES as readonly string[]).includes(one));
+  if (wrong !== undefined) throw new InvalidArgumentError(`Expected one of ${STATUSES.join(", ")}.`);
+  return [...before, ...(statuses as RunStatus[])];
+}
 
 /** A JSON object, for metadata. */
 export function readJsonObject(text: string): Record<string, unknown> {

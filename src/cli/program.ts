@@ -7,10 +7,12 @@ import { addDevCommand } from "./commands/dev.ts";
 import { addEngineCommand } from "./commands/engine.ts";
 import { addEventsCommands } from "./commands/events.ts";
 import { addGroupsCommands } from "./commands/groups.ts";
+import { addInspectCommand } from "./commands/inspect.ts";
 import { addPublishCommand } from "./commands/publish.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addRunsCommands } from "./commands/runs.ts";
 import { addSchedulesCommands } from "./commands/schedules.ts";
+import { addTopCommand } from "./commands/top.ts";
 import { addWorkerCommand } from "./commands/worker.ts";
 import { addWorkersCommands } from "./commands/workers.ts";
 import { addWorkflowsCommands } from "./commands/workflows.ts";
@@ -59,5 +61,7 @@ export function createProgram(cli: Cli): Command {
   addWorkersCommands(program, cli);
   addSchedulesCommands(program, cli);
   addEventsCommands(program, cli);
+  addTopCommand(program, cli);
+  addInspectCommand(program, cli);
   return program;
 }

@@ -6,12 +6,15 @@ import { styleText } from "node:util";
 import type { Readable, Writable } from "node:stream";
 import type { Environment } from "./environment.ts";
 
-export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
+
+/** A terminal can be told to hand over every key as it is pressed. */
+export type InputStream = Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan" | "magenta";
 
 export interface Terminal {
-  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdin: InputStream;
   /** What was asked for. */
   readonly stdout: OutputStream;
   /** Everything else: errors, logs, progress. */
@@ -39,6 +42,24 @@ export function oneLine(text: string): string {
 export function cut(text: string, length: number): string {
   const characters = [...text];
   return characters.length <= length ? text : `${characters.slice(0, Math.max(0, length - 1)).join("")}…`;
+}
+
+/** The beginning of a painted text, no wider than this; styles that are open where it is cut are ended. */
+export function clip(text: string, columns: number): string {
+  let width = 0;
+  let shown = "";
+  let styled = false;
+  for (const [part] of text.matchAll(/\u001b\[[0-9;]*m|./gsu)) {
+    if (part.startsWith("\u001b[")) {
+      styled = true;
+      shown += part;
+      continue;
+    }
+    width += widthOf(part);
+    if (width > columns) return styled ? `${shown}\u001b[0m` : shown;
+    shown += part;
+  }
+  return shown;
 }
 
 /** The columns that a text takes on a terminal: two for the wide characters of East Asia and for emoji, none for marks. */

@@ -14,6 +14,7 @@ import {
   type ConnectionOptions,
 } from "../nats/connection.ts";
 import { createNames, DEFAULT_PREFIX, prefixOption, type Names } from "../nats/subjects.ts";
+import type { HealthView } from "../protocol/record.ts";
 import type {
   EventView,
   Explanation,
@@ -76,6 +77,13 @@ export interface RunOptions {
 export interface PublishManyOptions {
   /** Called with how many are acknowledged so far, after each. */
   readonly onProgress?: ((published: number) => void) | undefined;
+}
+
+/** For `runs.watch`. */
+export interface RunsListener {
+  change(change: RunChangeMessage): void;
+  /** Reconnected, or an engine has started: changes may have been lost. */
+  missed?(): void;
 }
 
 /** A group: one key of one limit. */
@@ -187,6 +195,19 @@ export class Client {
     explain: (id: string): Promise<Explanation> => this.#call("run.explain", { id }),
     /** What happened to it, oldest first. @throws RunNotFoundError */
     events: (id: string): Pages<RunEventView> => this.#pages("run.events", { id }),
+    /**
+     * Calls back with every change of every run from now on (of one workflow, where it is named), until the returned function is
+     * called. Changes are plain NATS messages: `missed` says when some may not have come, and a list tells what holds then.
+     */
+    watch: (listener: RunsListener, { workflow }: { readonly workflow?: string | undefined } = {}): (() => void) => {
+      this.#assertOpen("runs.watch");
+      const unsubscribe = this.#transport.subscribe("*", workflow, (change) => listener.change(change));
+      const forget = this.#transport.onMissed(() => listener.missed?.());
+      return () => {
+        forget();
+        unsubscribe();
+      };
+    },
   };
 
   readonly groups = {
@@ -213,6 +234,11 @@ export class Client {
   readonly events = {
     list: (query: Operations["event.list"]["request"] = {}): Pages<EventView> => this.#pages("event.list", query),
   };
+
+  /** How the whole is: one verdict and sentence, and the numbers behind it. */
+  health(): Promise<HealthView> {
+    return this.#call("health.get", {});
+  }
 
   /** Runs that wait for their time (`at`, `delay`). */
   readonly schedules = {

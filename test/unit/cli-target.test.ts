@@ -76,6 +76,7 @@ describe("the environment", () => {
   test("counts empty variables as not set", () => {
     expect(readEnvironment({ SLUICE_NATS_URL: " ", SLUICE_PREFIX: "", SLUICE_LOG_LEVEL: "" })).toMatchObject({
       natsUrl: undefined,
+      dashboardUrl: undefined,
       prefix: undefined,
       logLevel: undefined,
     });

@@ -116,7 +116,8 @@ async function startLine(
   }
 }
 
-function changeText({ change, step, stepStatus, attempt, status, reason }: RunChangeMessage): string {
+/** What has changed about a run, in a few words. */
+export function changeText({ change, step, stepStatus, attempt, status, reason }: RunChangeMessage): string {
   if (change !== "step") return `${change}${reason === undefined ? "" : ` (${reason})`}`;
   return oneLine(
     `${step ?? ""}: ${(stepStatus ?? status).toLowerCase()}${attempt !== undefined && attempt > 1 ? ` (attempt ${attempt})` : ""}`,

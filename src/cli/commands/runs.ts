@@ -1,15 +1,15 @@
-/** `sluice runs`: lists runs, shows one, cancels, replays, explains. */
-import { InvalidArgumentError, type Command } from "commander";
+/** `sluice runs`: lists runs, watches them, shows one, cancels, replays, explains. */
+import type { Command } from "commander";
 import type { RunEventView, RunListQuery, RunStatus, RunView } from "../../protocol/view.ts";
 import { SilentExit, EXIT_FAILED } from "../cli-error.ts";
 import type { Cli, ClientOptions } from "../cli.ts";
-import { formatAge, formatJson, formatKeys, formatTook, statusCell } from "../format.ts";
-import { readInteger, readTime, withClient } from "../options.ts";
+import { formatAge, formatJson, formatTook, statusCell } from "../format.ts";
+import { readInteger, readStatuses, readTime, withClient } from "../options.ts";
 import { cut } from "../terminal.ts";
 import { renderTable } from "../table.ts";
+import { RUN_COLUMNS, runCells } from "../run-rows.ts";
 import { collect } from "./paging.ts";
-
-const STATUSES: readonly RunStatus[] = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"];
+import { addRunsWatchCommand } from "./runs-watch.ts";
 
 interface ListOptions extends ClientOptions {
   readonly status?: readonly RunStatus[];
@@ -24,7 +24,7 @@ interface ListOptions extends ClientOptions {
 }
 
 export function addRunsCommands(program: Command, cli: Cli): void {
-  const runs = program.command("runs").description("list runs, show one, cancel, replay, say why one waits");
+  const runs = program.command("runs").description("list runs, watch them, show one, cancel, replay, say why one waits");
 
   withClient(runs.command("list").description("the newest runs first"))
     .option("--status <status...>", "only runs in these statuses: queued, running, succeeded, failed, cancelled", readStatuses)
@@ -37,6 +37,8 @@ export function addRunsCommands(program: Command, cli: Cli): void {
     .option("--all", "all of them, however many")
     .option("--cursor <cursor>", "go on where a list ended")
     .action((options: ListOptions) => list(cli, options));
+
+  addRunsWatchCommand(runs, cli);
 
   withClient(runs.command("get").description("everything about one run").argument("<id>")).action(
     (id: string, options: ClientOptions) =>
@@ -123,24 +125,8 @@ async function list(cli: Cli, options: ListOptions): Promise<void> {
 export function showRuns(cli: Cli, runs: readonly RunView[], next: string | undefined): void {
   const now = cli.now();
   cli.table(
-    [
-      { title: "ID" },
-      { title: "WORKFLOW" },
-      { title: "KEY" },
-      { title: "STATUS" },
-      { title: "REASON" },
-      { title: "CREATED" },
-      { title: "TOOK", align: "right" },
-    ],
-    runs.map((run) => [
-      run.id,
-      run.workflow,
-      cut(formatKeys(run.keys), 40),
-      statusCell(run.status),
-      run.reason,
-      formatAge(run.createdAt, now),
-      formatTook(run.startedAt, run.finishedAt, now),
-    ]),
+    RUN_COLUMNS,
+    runs.map((run) => runCells(run, now)),
     "no runs",
   );
   if (next !== undefined) cli.say(cli.paint("dim", `more: --all, or --cursor ${next}`));
@@ -210,12 +196,4 @@ function showEvents(cli: Cli, events: readonly RunEventView[]): void {
 
 function atAndAge(time: string | undefined, now: number): string | undefined {
   return time === undefined ? undefined : `${time} (${formatAge(time, now)})`;
-}
-
-/** Called for each of the values; also takes them with commas between. */
-function readStatuses(text: string, before: readonly RunStatus[] = []): readonly RunStatus[] {
-  const statuses = text.split(",").map((one) => one.trim().toUpperCase());
-  const wrong = statuses.find((one) => !(STATUSES as readonly string[]).includes(one));
-  if (wrong !== undefined) throw new InvalidArgumentError(`Expected one of ${STATUSES.join(", ")}.`);
-  return [...before, ...(statuses as RunStatus[])];
 }
