@@ -1,0 +1,107 @@
+/**
+ * What is lit: sets attributes and texts on elements that are there already, and makes none. Works on the drawing and on the cards alike, since
+ * both mark their elements with `data-state`, `data-edge`, `data-arrow` and `data-standing`.
+ */
+import { innermost, isStep, nodeOf, standing, visibleFor, type ChartModel } from "../../chart/index.ts";
+import type { RunFrame } from "../../protocol/record.ts";
+
+export interface Lit {
+  readonly active: readonly string[];
+  readonly taken: readonly string[];
+  readonly steps: RunFrame["steps"] | undefined;
+  readonly selected: string | undefined;
+}
+
+export function highlight(container: Element, model: ChartModel, collapsed: ReadonlySet<string>, lit: Lit): void {
+  const active = new Set(lit.active);
+  const leaves = new Set(innermost(model, lit.active).map(({ id }) => id));
+  const taken = new Set(lit.taken);
+  /** What was taken within a collapsed state lights its box. */
+  const flashed = new Set<string>();
+  for (const id of taken) {
+    const edge = model.edges.get(id);
+    if (edge === undefined) continue;
+    const box = visibleFor(model, edge.source, collapsed);
+    if (edge.targets.length > 0 && edge.targets.every((target) => visibleFor(model, target, collapsed) === box)) flashed.add(box);
+  }
+
+  for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-state]")) {
+    const id = element.dataset["state"] ?? "";
+    set(element, "active", active.has(id));
+    set(element, "leaf", leaves.has(id) || (collapsed.has(id) && active.has(id)));
+    set(element, "selected", id === lit.selected);
+    restart(element, "flashed", flashed.has(id));
+    if (element.getAttribute("role") === "treeitem") element.setAttribute("aria-selected", String(active.has(id)));
+  }
+  for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-edge]")) {
+    restart(element, "taken", taken.has(element.dataset["edge"] ?? ""));
+  }
+  const arrows = new Set<string>();
+  for (const id of taken) {
+    const edge = model.edges.get(id);
+    for (const target of edge?.targets ?? []) {
+      arrows.add(`${visibleFor(model, edge!.source, collapsed)}→${visibleFor(model, target, collapsed)}`);
+    }
+  }
+  for (const element of container.querySelectorAll<SVGElement>(".chart-arrow, .chart-pill")) {
+    restart(element, "taken", arrows.has(element.dataset["arrow"] ?? ""));
+  }
+  for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-standing]")) {
+    stand(element, model, active, lit.steps);
+  }
+}
+
+function set(element: HTMLElement | SVGElement, name: string, value: boolean): void {
+  if (!value) delete element.dataset[name];
+  else if (element.dataset[name] === undefined) element.dataset[name] = "";
+}
+
+/** The same transition taken again moves again. */
+function restart(element: HTMLElement | SVGElement, name: string, value: boolean): void {
+  const was = element.dataset[name];
+  if (!value) {
+    if (was !== undefined) delete element.dataset[name];
+  } else {
+    element.dataset[name] = was === "a" ? "b" : "a";
+  }
+}
+
+type Standing = { readonly text: string; readonly ending: string };
+
+function stand(element: HTMLElement | SVGElement, model: ChartModel, active: ReadonlySet<string>, steps: Lit["steps"]): void {
+  const id = element.dataset["standing"] ?? "";
+  const { text, ending } = standingOf(model, id, active, steps);
+  if (element.textContent !== text) element.textContent = text;
+  const box = element.closest<HTMLElement | SVGElement>("[data-state]");
+  if (box !== null) box.dataset["standingEnding"] = ending;
+}
+
+/** Where a collapsed state stands; steps say more than the machine does, and still after it has left them. */
+export function standingOf(model: ChartModel, id: string, active: ReadonlySet<string>, steps: Lit["steps"]): Standing {
+  const node = model.nodes.get(id);
+  if (node === undefined) return { text: "", ending: "none" };
+  const isAStep = isStep(model, node);
+  const step = isAStep ? steps?.[node.key] : undefined;
+  const attempts = step !== undefined && step.attempts > 1 ? ` · attempt ${step.attempts}` : "";
+  const inside = [...active].filter((other) => other !== id && isWithin(model, other, id));
+  const leaf = inside.at(-1) === undefined ? undefined : nodeOf(model, inside.at(-1)!);
+  if (leaf !== undefined) {
+    const text = isAStep ? leaf.key : (standing(model, id, active) ?? "");
+    return {
+      text: text + attempts,
+      ending: leaf.kind === "final" ? (leaf.ending ?? "ok") : leaf.key === "blocked" ? "none" : "active",
+    };
+  }
+  if (step !== undefined) {
+    const ending = { SUCCEEDED: "ok", FAILED: "error", CANCELLED: "cancelled" }[step.status as string] ?? "none";
+    return { text: step.status.toLowerCase() + attempts, ending };
+  }
+  return { text: active.has(id) ? "active" : "not active", ending: active.has(id) ? "active" : "none" };
+}
+
+function isWithin(model: ChartModel, id: string, ancestor: string): boolean {
+  for (let node = model.nodes.get(id); node !== undefined; node = node.parent ? model.nodes.get(node.parent) : undefined) {
+    if (node.id === ancestor) return true;
+  }
+  return false;
+}
