@@ -14,6 +14,8 @@ export interface Environment {
   readonly prefix: string | undefined;
   /** `SLUICE_DASHBOARD_URL`: where the dashboard is. */
   readonly dashboardUrl: string | undefined;
+  /** `SLUICE_DASHBOARD_PASSWORD`: what the dashboard that is served asks for. */
+  readonly dashboardPassword: string | undefined;
   /** `SLUICE_LOG_LEVEL` */
   readonly logLevel: LogLevel | undefined;
   /** `NO_COLOR` is set to something, or the terminal is a dumb one. */
@@ -44,6 +46,8 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     natsUrl: text("SLUICE_NATS_URL"),
     prefix,
     dashboardUrl,
+    // As it is: a password may begin or end with a blank.
+    dashboardPassword: env["SLUICE_DASHBOARD_PASSWORD"] || undefined,
     logLevel,
     noColor: text("NO_COLOR") !== undefined || env["TERM"] === "dumb",
     all: env,

@@ -7,9 +7,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { startEmbeddedNats } from "../dev/embedded-nats.ts";
 import type { NatsServer } from "../dev/nats-server.ts";
+import type { Dashboard } from "../server/index.ts";
 import { version } from "../version.ts";
 import { EXIT_FAILED, SilentExit } from "./cli-error.ts";
 import type { Cli } from "./cli.ts";
+import { dashboardOptions } from "./dashboard-options.ts";
 import type { DevCommandOptions } from "./commands/dev.ts";
 import { removeDevRecord, writeDevRecord } from "./dev-record.ts";
 import { EngineKeeper } from "./engine-keeper.ts";
@@ -52,6 +54,7 @@ class Dev {
   readonly #dataFolder: string;
   #nats: NatsServer | undefined;
   #engine: EngineKeeper | undefined;
+  #dashboard: Dashboard | undefined;
   #worker: WorkerProcess | undefined;
   #starting: Promise<void> = Promise.resolve();
   #stopping = false;
@@ -77,10 +80,12 @@ class Dev {
   /** In the order in which nothing is lost: the worker hands in its results, the engine records them, the server stores them. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    await this.#dashboard?.stop();
     await this.#worker?.stop();
     await this.#engine?.stop();
     // What was under way may have got further; fetching a nats-server is not waited for.
     await Promise.race([this.#starting.catch(() => undefined), delay(STARTING_TIMEOUT_MS, undefined, { ref: false })]);
+    await this.#dashboard?.stop();
     await this.#worker?.stop();
     await this.#engine?.stop();
     await removeDevRecord(this.#dataFolder);
@@ -106,6 +111,12 @@ class Dev {
 
     this.#engine = new EngineKeeper({ servers, prefix, dataDir: this.#dataFolder, name: "dev", logger });
     void this.#engine.failed.catch(this.#fail);
+    const page = dashboardOptions(this.#options, env, this.#engine);
+    if (page !== undefined) {
+      const { startDashboard } = await import("../server/index.ts");
+      this.#dashboard = await startDashboard({ ...page, servers, prefix, logger });
+      if (this.#stopping) return;
+    }
     await this.#engine.start();
     if (this.#stopping) return;
 
@@ -125,7 +136,7 @@ class Dev {
     if (this.#stopping) return;
     if (ready === undefined) throw new SilentExit(EXIT_FAILED); // it has said why
 
-    await writeDevRecord(this.#dataFolder, { natsUrl, prefix, pid: process.pid });
+    await writeDevRecord(this.#dataFolder, { natsUrl, prefix, pid: process.pid, dashboardUrl: this.#dashboard?.url });
     if (this.#stopping) return;
     this.#announce(natsUrl, ready, files.length === 0);
   }
@@ -172,6 +183,7 @@ class Dev {
       "",
       ...renderDetails(
         [
+          ["dashboard", this.#dashboard?.url ?? "none (--no-dashboard)"],
           ["NATS", `${natsUrl}  (${server})`],
           ["engine", `in this process, ${process.pid}`],
           ["worker", `${slots} slots, in a process of its own`],
@@ -185,6 +197,7 @@ class Dev {
       "",
       ...(examples ? [`  ${sluice} publish per-user-test '{"user_id": "ada"}'`] : firstStep(sluice, workflows)),
       `  ${sluice} runs list`,
+      ...(this.#dashboard === undefined ? [] : ["", `and watch it at ${cli.paint("bold", this.#dashboard.url)}`]),
       "",
       "Sluice is ready",
     );

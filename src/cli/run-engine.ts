@@ -1,6 +1,8 @@
 /** What `sluice engine` does: runs an engine node until it is told to stop. */
 import { resolve } from "node:path";
+import type { Dashboard } from "../server/index.ts";
 import type { Cli } from "./cli.ts";
+import { dashboardOptions } from "./dashboard-options.ts";
 import type { EngineCommandOptions } from "./commands/engine.ts";
 import { DATA_FOLDER } from "./dev-record.ts";
 import { EngineKeeper } from "./engine-keeper.ts";
@@ -21,9 +23,17 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     ...(options.retention === undefined ? {} : { retention: options.retention }),
   });
   const signals = onStopSignals((signal) => process.exit(exitCodeOf(signal)));
+  const page = dashboardOptions(options, cli.env, engine);
+  let dashboard: Dashboard | undefined;
   try {
+    // First, so that who looks sees an engine node that starts, or stands by.
+    if (page !== undefined) {
+      const { startDashboard } = await import("../server/index.ts");
+      dashboard = await startDashboard({ ...page, servers: target.servers, prefix: target.prefix, logger });
+    }
     await Promise.race([signals.first, engine.start().then(() => engine.failed)]);
   } finally {
+    await dashboard?.stop();
     await engine.stop();
     signals.dispose();
   }

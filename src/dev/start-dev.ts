@@ -1,6 +1,6 @@
 /**
  * The whole system in this process, for scripts and tests: an embedded nats-server (a child process that ends with this one), an
- * engine node, a worker node and a client. What `sluice dev` runs is this with the worker in a process of its own.
+ * engine node, a worker node, the dashboard and a client. What `sluice dev` runs is this with the worker in a process of its own.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,6 +10,7 @@ import { connect, type Client } from "../client/connect.ts";
 import { createEngine } from "../engine/index.ts";
 import { loggerOption } from "../nats/connection.ts";
 import { prefixOption } from "../nats/subjects.ts";
+import { startDashboard } from "../server/index.ts";
 import { parseWorkerOptions } from "../worker/options.ts";
 import { createWorker } from "../worker/start-worker.ts";
 import { isWorkflow } from "../workflow/define.ts";
@@ -29,8 +30,19 @@ export interface DevOptions {
   readonly dataDir?: string | undefined;
   /** Port of the NATS server on this machine; 0 picks a free one. Default 4222, or the next free one. */
   readonly natsPort?: number | undefined;
-  /** Reserved for the dashboard, which this version does not have: nothing listens there yet. */
+  /** Port of the dashboard on this machine; 0 picks a free one. Default 7788, or the next free one. */
   readonly dashboardPort?: number | undefined;
+  /** The address that the dashboard is bound to. Default `127.0.0.1`; any other than this machine's own asks for a password. */
+  readonly dashboardHost?: string | undefined;
+  /** Asked for by the dashboard. Default: none. */
+  readonly dashboardPassword?: string | undefined;
+  /** The dashboard shows and changes nothing. Default false. */
+  readonly readOnly?: boolean | undefined;
+  /**
+   * Fields that are not shown, nor kept in the history: by name, at any depth, or by path (`card.number`). In place of the
+   * default: `password`, `token`, `secret`, `authorization`.
+   */
+  readonly redact?: readonly string[] | undefined;
   /** Of engine, worker and client. Default: one that writes lines of level `warn` to standard error. */
   readonly logger?: Logger | undefined;
   /** The cluster's prefix. Default `sluice`. */
@@ -42,14 +54,15 @@ export interface Dev {
   readonly client: Client;
   /** For other clients and workers. */
   readonly natsUrl: string;
-  /** Where the dashboard is; undefined in this version, which has none. */
-  readonly dashboardUrl: string | undefined;
+  /** Where the dashboard is: `http://127.0.0.1:7788`. */
+  readonly dashboardUrl: string;
   /** Has running steps finish (up to 5 s, then hands them back), and ends everything. Idempotent. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 const port = integerOption(0, 65_535).optional();
+const text = optionOf("a non-empty text", (value): value is string => typeof value === "string" && value !== "").optional();
 
 const schema = optionsOf(
   {
@@ -61,6 +74,14 @@ const schema = optionsOf(
     dataDir: optionOf("the path of a folder", (value): value is string => typeof value === "string" && value !== "").optional(),
     natsPort: port,
     dashboardPort: port,
+    dashboardHost: text,
+    dashboardPassword: text,
+    readOnly: optionOf("true or false", (value): value is boolean => typeof value === "boolean").optional(),
+    redact: optionOf(
+      "a list of names of fields",
+      (value): value is readonly string[] =>
+        Array.isArray(value) && value.every((one: unknown) => typeof one === "string" && one !== ""),
+    ).optional(),
     logger: loggerOption,
     prefix: prefixOption,
   },
@@ -75,7 +96,8 @@ const DRAIN_TIMEOUT = "5s";
  * @throws NatsServerError: no nats-server was found or could be fetched, a port or the data folder is in use
  */
 export async function startDev(options: DevOptions): Promise<Dev> {
-  const { workflows, slots, dataDir, natsPort, logger: given, prefix } = parseOptionsOf(schema, options, "startDev");
+  const parsed = parseOptionsOf(schema, options, "startDev");
+  const { workflows, slots, dataDir, natsPort, logger: given, prefix, redact } = parsed;
   // Said now, before anything is started.
   parseWorkerOptions({ workflows, ...(slots === undefined ? {} : { slots }) });
   const logger = given ?? pino({ level: "warn" }, pino.destination(2));
@@ -92,6 +114,16 @@ export async function startDev(options: DevOptions): Promise<Dev> {
 
     const engine = createEngine({ ...common, name: "dev", dataDir: folder });
     ends.push(() => engine.stop());
+    const dashboard = await startDashboard({
+      ...common,
+      engine,
+      port: parsed.dashboardPort,
+      host: parsed.dashboardHost,
+      password: parsed.dashboardPassword,
+      readOnly: parsed.readOnly,
+      redact,
+    });
+    ends.push(() => dashboard.stop());
     await engine.start();
 
     const worker = createWorker({
@@ -106,7 +138,7 @@ export async function startDev(options: DevOptions): Promise<Dev> {
 
     const client = await connect({ ...common, name: "sluice dev client" });
     ends.push(() => client.close());
-    return { client, natsUrl: nats.url, dashboardUrl: undefined, stop, [Symbol.asyncDispose]: stop };
+    return { client, natsUrl: nats.url, dashboardUrl: dashboard.url, stop, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;

@@ -28,6 +28,7 @@ const KINDS: Readonly<Record<Operation, "read" | "write">> = {
   "worker.drain": "write",
   "workflow.population": "read",
   "event.list": "read",
+  "event.publish": "write",
   "rejected.list": "read",
   "health.get": "read",
 };

@@ -1,26 +1,25 @@
 /** `sluice dev`: the whole system on this machine. */
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { withDashboard, type DashboardCommandOptions } from "../dashboard-options.ts";
 import { DATA_FOLDER } from "../dev-record.ts";
 import type { LogLevel } from "../environment.ts";
-import { dashboardPort } from "./engine.ts";
 import { readInteger, withLogLevel, withTarget } from "../options.ts";
 import type { TargetOptions } from "../target.ts";
 
-export interface DevCommandOptions extends TargetOptions {
+export interface DevCommandOptions extends TargetOptions, DashboardCommandOptions {
   readonly slots?: number;
   readonly natsPort?: number;
-  readonly dashboardPort?: number;
   readonly dataDir: string;
   readonly logLevel?: LogLevel;
 }
 
 export function addDevCommand(program: Command, cli: Cli): void {
-  withTarget(
+  const command = withTarget(
     program
       .command("dev")
       .description(
-        "run everything on this machine: a NATS server, an engine node, and a worker node with the workflows of these files",
+        "run everything on this machine: a NATS server, an engine node with the dashboard, and a worker node with the workflows of these files",
       )
       .argument("[files...]", "TypeScript or JavaScript; without any, the examples"),
   )
@@ -31,10 +30,9 @@ export function addDevCommand(program: Command, cli: Cli): void {
       readInteger(0, 65_535),
     )
     .option("--data-dir <folder>", "where everything is kept", DATA_FOLDER)
-    .addOption(withLogLevel())
-    .addOption(dashboardPort())
-    .action(async (files: readonly string[], options: DevCommandOptions) => {
-      const { runDev } = await import("../run-dev.ts");
-      await runDev(cli, files, options);
-    });
+    .addOption(withLogLevel());
+  withDashboard(command).action(async (files: readonly string[], options: DevCommandOptions) => {
+    const { runDev } = await import("../run-dev.ts");
+    await runDev(cli, files, options);
+  });
 }

@@ -1,22 +1,22 @@
 /** `sluice engine`: an engine node. */
-import { Option, type Command } from "commander";
+import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { withDashboard, type DashboardCommandOptions } from "../dashboard-options.ts";
 import type { LogLevel } from "../environment.ts";
 import { readDurationOption, readInteger, withLogLevel, withTarget } from "../options.ts";
 import type { TargetOptions } from "../target.ts";
 
-export interface EngineCommandOptions extends TargetOptions {
+export interface EngineCommandOptions extends TargetOptions, DashboardCommandOptions {
   readonly partitions?: number;
   readonly dataDir?: string;
   readonly name?: string;
   readonly lease?: number;
   readonly retention?: number;
-  readonly dashboardPort?: number;
   readonly logLevel?: LogLevel;
 }
 
 export function addEngineCommand(program: Command, cli: Cli): void {
-  withTarget(program.command("engine").description("run an engine node"))
+  const command = withTarget(program.command("engine").description("run an engine node; it serves the dashboard"))
     .option(
       "--partitions <count>",
       "partitions of a new cluster (default: 8); one that exists keeps its own",
@@ -30,15 +30,9 @@ export function addEngineCommand(program: Command, cli: Cli): void {
       readDurationOption,
     )
     .option("--retention <duration>", "how long ended runs stay in the history (default: 7d)", readDurationOption)
-    .addOption(withLogLevel())
-    .addOption(dashboardPort())
-    .action(async (options: EngineCommandOptions) => {
-      const { runEngine } = await import("../run-engine.ts");
-      await runEngine(cli, options);
-    });
-}
-
-/** Taken so that scripts written for the dashboard work; there is none yet, so nothing listens. */
-export function dashboardPort(): Option {
-  return new Option("--dashboard-port <port>").argParser(readInteger(0, 65_535)).hideHelp();
+    .addOption(withLogLevel());
+  withDashboard(command).action(async (options: EngineCommandOptions) => {
+    const { runEngine } = await import("../run-engine.ts");
+    await runEngine(cli, options);
+  });
 }
