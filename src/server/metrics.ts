@@ -2,6 +2,7 @@
  * `/metrics`, in the text format of Prometheus: what the engine node of this process has counted, and the process itself. Nothing
  * is measured between two scrapes that is not counted anyway; the rest is looked at when asked for.
  */
+import { performance } from "node:perf_hooks";
 import { setImmediate as immediate } from "node:timers/promises";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { Distribution, EngineStats } from "../engine/index.ts";
