@@ -31,6 +31,8 @@ const EVENTS: readonly LiveEvent[] = [
 const SETTLE_MS = 30;
 const RETRY_MS = { first: 300, factor: 1.6, max: 4_000 };
 const GONE_AFTER_MS = 3_000;
+/** The server takes no more. */
+const MAX_TOPICS = 50;
 
 const watchers = new Map<LiveTopic, Set<LiveHandler>>();
 let source: EventSource | undefined;
@@ -72,7 +74,7 @@ function schedule(ms: number): void {
 
 function connect(): void {
   if (document.hidden) return pause();
-  const topics = [...watchers.keys()].sort().map(encodeURIComponent).join(",");
+  const topics = [...watchers.keys()].filter(isUsable).sort().slice(0, MAX_TOPICS).map(encodeURIComponent).join(",");
   if (topics === "") return close();
   if (source !== undefined && topics === asked && source.readyState !== EventSource.CLOSED) return;
   close();
@@ -83,6 +85,13 @@ function connect(): void {
   );
   for (const event of EVENTS) source.addEventListener(event, (message) => receive(event, message));
   source.addEventListener("error", onError);
+}
+
+/** One topic that the server cannot take, from an address that somebody mistyped, must not cost the others. */
+function isUsable(topic: LiveTopic): boolean {
+  return topic.startsWith("run:")
+    ? /^run:[A-Za-z0-9_-]{1,256}$/.test(topic)
+    : !topic.startsWith("group:") || /^group:[^/]+\/./s.test(topic);
 }
 
 function close(): void {

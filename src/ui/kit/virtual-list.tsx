@@ -22,6 +22,8 @@ export interface VirtualListProps {
   readonly class?: string;
   readonly label?: string;
   readonly role?: AriaRole;
+  /** Default 0: it can be scrolled with the keys. */
+  readonly tabIndex?: number;
   readonly handle?: Ref<VirtualListHandle>;
   /** Where the list begins. */
   readonly initialTop?: number;
@@ -89,11 +91,11 @@ export function VirtualList(props: VirtualListProps): JSX.Element {
       class={`kit-virtual ${props.class ?? ""}`}
       role={props.role}
       aria-label={props.label}
-      tabIndex={0}
+      tabIndex={props.tabIndex ?? 0}
       onScroll={onScroll}
     >
-      <div class="kit-virtual-space" style={{ height: `${count * rowHeight}px` }}>
-        <div class="kit-virtual-rows" style={{ transform: `translateY(${from * rowHeight}px)` }}>
+      <div class="kit-virtual-space" role={props.role === undefined ? undefined : "presentation"} style={{ height: `${count * rowHeight}px` }}>
+        <div class="kit-virtual-rows" role={props.role === undefined ? undefined : "presentation"} style={{ transform: `translateY(${from * rowHeight}px)` }}>
           {rows}
         </div>
       </div>

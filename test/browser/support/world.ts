@@ -49,7 +49,7 @@ export async function startDashboardWorld(options: WorldOptions = {}): Promise<D
   onCleanup(async () => await client.close());
 
   const start = async (further: Partial<DashboardOptions>): Promise<Dashboard> =>
-    await startDashboard({ ...common, uiDir: process.env["SLUICE_TEST_UI_DIR"], port: 0, ...given, ...further });
+    await startDashboard({ ...common, engine, uiDir: process.env["SLUICE_TEST_UI_DIR"], port: 0, ...given, ...further });
   let dashboard = await start({});
   onCleanup(async () => await dashboard.stop());
   const { port } = dashboard;

@@ -1,0 +1,138 @@
+/** The filter box: text with completion, a combobox as ARIA describes it. What it means is `filter.ts`. */
+import type { JSX, TargetedKeyboardEvent } from "preact";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { type Suggestion, suggestionsFor } from "./completion.ts";
+import { parseFilter } from "./filter.ts";
+import { knownValues, refreshKnownValues } from "./known-values.ts";
+
+export interface FilterBoxProps {
+  readonly value: string;
+  /** `done`: it was finished with Enter, or left; otherwise it is still being typed. */
+  readonly onChange: (text: string, done: boolean) => void;
+}
+
+/** After the last letter; then what is typed so far applies. */
+const SETTLE_MS = 200;
+
+export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
+  const [text, setText] = useState(value);
+  const [caret, setCaret] = useState(0);
+  const [open, setOpen] = useState(false);
+  const [chosen, setChosen] = useState(-1);
+  const input = useRef<HTMLInputElement>(null);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const list = useId();
+  // Another address (back, a counter, a saved view): what is typed gives way.
+  useEffect(() => {
+    if (value === text.trim()) return;
+    clearTimeout(timer.current);
+    setText(value);
+  }, [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const suggestions = open ? suggestionsFor(text, caret, knownValues.value) : [];
+  const { problems } = parseFilter(text);
+
+  const change = (next: string, at: number) => {
+    setText(next);
+    setCaret(at);
+    setChosen(-1);
+    setOpen(true);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onChange(next, false), SETTLE_MS);
+  };
+  const finish = (next: string) => {
+    clearTimeout(timer.current);
+    setOpen(false);
+    onChange(next.trim(), true);
+  };
+  const take = (suggestion: Suggestion) => {
+    change(suggestion.text, suggestion.caret);
+    // The caret can be set once the text is there.
+    requestAnimationFrame(() => input.current?.setSelectionRange(suggestion.caret, suggestion.caret));
+  };
+  const onKeyDown = (event: TargetedKeyboardEvent<HTMLInputElement>) => {
+    const suggestion = suggestions[chosen] ?? (event.key === "Tab" && text !== "" ? suggestions[0] : undefined);
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      if (!open) setOpen(true);
+      // From -1, nothing chosen, up goes to the last one.
+      else setChosen(((chosen + 1 + step + suggestions.length + 1) % (suggestions.length + 1)) - 1);
+    } else if (event.key === "Enter" && suggestion === undefined) finish(text);
+    else if ((event.key === "Enter" || event.key === "Tab") && suggestion !== undefined && open && !event.shiftKey)
+      take(suggestion);
+    else if (event.key === "Escape" && open && suggestions.length > 0) setOpen(false);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <div class="runs-filter">
+      <input
+        ref={input}
+        data-filter
+        class="kit-input runs-filter-input"
+        role="combobox"
+        aria-label="Filter runs"
+        aria-expanded={suggestions.length > 0}
+        aria-controls={list}
+        aria-autocomplete="list"
+        aria-activedescendant={chosen === -1 ? undefined : `${list}-${chosen}`}
+        aria-invalid={problems.length > 0}
+        autocomplete="off"
+        spellcheck={false}
+        placeholder="Filter: status:failed workflow:answer some text"
+        value={text}
+        onInput={(event) =>
+          change(event.currentTarget.value, event.currentTarget.selectionStart ?? event.currentTarget.value.length)
+        }
+        onClick={(event) => {
+          setCaret(event.currentTarget.selectionStart ?? 0);
+          setOpen(true);
+        }}
+        onFocus={(event) => {
+          setCaret(event.currentTarget.selectionStart ?? 0);
+          setOpen(true);
+          void refreshKnownValues();
+        }}
+        onBlur={() => {
+          if (text.trim() !== value) finish(text);
+          else setOpen(false);
+        }}
+        onKeyDown={onKeyDown}
+      />
+      {text === "" ? (
+        <kbd class="kit-key runs-filter-key" aria-hidden="true">
+          /
+        </kbd>
+      ) : (
+        <button type="button" class="runs-filter-clear" aria-label="Clear the filter" onClick={() => finish("")}>
+          ✕
+        </button>
+      )}
+      <ul class="runs-suggestions" id={list} role="listbox" aria-label="Suggestions" hidden={suggestions.length === 0}>
+        {suggestions.map((suggestion, index) => (
+          <li
+            key={suggestion.label}
+            id={`${list}-${index}`}
+            role="option"
+            aria-selected={index === chosen}
+            // Not the click: the box would lose the focus before.
+            onPointerDown={(event) => {
+              event.preventDefault();
+              take(suggestion);
+            }}
+          >
+            <code>{suggestion.label}</code>
+            <span>{suggestion.detail}</span>
+          </li>
+        ))}
+      </ul>
+      {problems.length > 0 && (
+        <p class="runs-problem" role="alert">
+          {problems[0]}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,156 @@
+/** One run in the list. Rendered anew only when something of it has changed. */
+import { Component, type JSX, type TargetedMouseEvent } from "preact";
+import { StatusBadge, statusText } from "../kit/status-badge.tsx";
+import { Duration, Time } from "../kit/time.tsx";
+import { shortId } from "../kit/links.tsx";
+import { Link, navigate, pathTo } from "../router.tsx";
+import { isOver, type RunRow, waitOf } from "./run-row.ts";
+import { hideWhy, reasonText, showWhy } from "./why-tip.tsx";
+
+export interface RunTableRowProps {
+  readonly index: number;
+  readonly row: RunRow | undefined;
+  readonly selected: boolean;
+  /** The keys act on it. */
+  readonly current: boolean;
+  readonly onSelect: (index: number, range: boolean) => void;
+}
+
+/** More segments would be too thin to see. */
+const MOST_STEPS = 16;
+
+export class RunTableRow extends Component<RunTableRowProps> {
+  override shouldComponentUpdate(next: RunTableRowProps): boolean {
+    const { index, row, selected, current } = this.props;
+    return next.row !== row || next.index !== index || next.selected !== selected || next.current !== current;
+  }
+
+  override render({ index, row, selected, current, onSelect }: RunTableRowProps): JSX.Element {
+    if (row === undefined) {
+      return (
+        <div class="runs-row" role="row" aria-rowindex={index + 2} data-missing>
+          <span class="runs-skeleton" role="gridcell" aria-label="loading" />
+        </div>
+      );
+    }
+    const wait = waitOf(row);
+    const tabIndex = current ? 0 : -1;
+    return (
+      <div
+        class="runs-row"
+        role="row"
+        id={`run-${row.id}`}
+        data-id={row.id}
+        data-status={row.status}
+        data-current={current || undefined}
+        aria-rowindex={index + 2}
+        aria-selected={selected}
+        onClick={(event) => openRow(event, row.id)}
+        onPointerEnter={(event) => event.pointerType === "mouse" && showWhy(row, event.currentTarget)}
+        onPointerLeave={hideWhy}
+      >
+        <span role="gridcell" class="runs-cell-check">
+          <input
+            type="checkbox"
+            tabIndex={-1}
+            aria-label={`Select run ${row.id}`}
+            checked={selected}
+            onClick={(event) => {
+              event.stopPropagation();
+              onSelect(index, event.shiftKey);
+            }}
+          />
+        </span>
+        <span role="gridcell" class="runs-cell-status">
+          <StatusBadge status={row.status} />
+          {reasonText(row) !== undefined && <span class="runs-reason">{shortReason(row)}</span>}
+        </span>
+        <span role="gridcell" class="runs-cell-workflow">
+          <Link href={pathTo("workflows", row.workflow)} class="runs-plain" tabIndex={tabIndex}>
+            {row.workflow}
+          </Link>
+        </span>
+        <span role="gridcell" class="runs-cell-keys">
+          {row.keys.map(({ limit, key }) => (
+            <Link
+              key={limit}
+              href={pathTo("groups", limit, key)}
+              class="runs-key"
+              title={`${key} (limit ${limit})`}
+              tabIndex={tabIndex}
+            >
+              {key}
+            </Link>
+          ))}
+        </span>
+        <span role="gridcell" class="runs-cell-id">
+          <Link href={pathTo("runs", row.id)} class="kit-id runs-plain" title={row.id} tabIndex={tabIndex}>
+            {shortId(row.id)}
+          </Link>
+        </span>
+        <span role="gridcell" class="runs-cell-steps">
+          <Steps row={row} />
+        </span>
+        <span role="gridcell" class="runs-cell-waited">
+          {row.status === "QUEUED" && row.scheduledAt !== undefined && Date.parse(row.scheduledAt) > Date.now() ? (
+            <Time at={row.scheduledAt} />
+          ) : (
+            <Duration from={wait.from} to={wait.to} />
+          )}
+        </span>
+        <span role="gridcell" class="runs-cell-duration">
+          {row.startedAt !== undefined && <Duration from={row.startedAt} to={row.finishedAt} />}
+        </span>
+        <span role="gridcell" class="runs-cell-created">
+          <Time at={row.createdAt} />
+        </span>
+        <span role="gridcell" class="runs-cell-event">
+          {row.event}
+        </span>
+      </div>
+    );
+  }
+}
+
+/** Anywhere on the row, but on what is for something else, and not at the end of marking a text. */
+function openRow(event: TargetedMouseEvent<HTMLElement>, id: string): void {
+  if (event.target instanceof Element && event.target.closest("a, input") !== null) return;
+  if (getSelection()?.isCollapsed === false) return;
+  const href = pathTo("runs", id);
+  if (event.metaKey || event.ctrlKey) open(href);
+  else navigate(href);
+}
+
+function Steps({ row }: { readonly row: RunRow }): JSX.Element {
+  const shown = row.steps.slice(0, MOST_STEPS);
+  const title = row.steps
+    .map(({ name, status, attempts }) => `${name}: ${statusText(status)}${attempts > 1 ? ` (attempt ${attempts})` : ""}`)
+    .join("\n");
+  const done = row.steps.filter(({ status }) => status === "SUCCEEDED").length;
+  return (
+    <span class="runs-steps" role="img" aria-label={`${done} of ${row.steps.length} steps succeeded`} title={title}>
+      {shown.map(({ name, status }) => (
+        <i key={name} data-status={status} />
+      ))}
+      {row.steps.length > shown.length && <small>+{row.steps.length - shown.length}</small>}
+    </span>
+  );
+}
+
+/** The reason in two or three words; the whole is in the tip. */
+function shortReason(row: RunRow): string {
+  if (row.reason === undefined || !isOver(row.status)) return "";
+  return (
+    SHORT[row.reason] ??
+    row.reason
+      .toLowerCase()
+      .replaceAll("_", " ")
+      .replace(/^cancelled by /, "by ")
+  );
+}
+
+const SHORT: Readonly<Record<string, string>> = {
+  CANCELLED_BY_CONCURRENCY_LIMIT: "by limit",
+  CANCELLED_BY_USER: "by user",
+  SCHEDULING_TIMED_OUT: "not scheduled in time",
+};
