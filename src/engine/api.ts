@@ -9,20 +9,20 @@ import type { Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
 import type { RunRecord } from "../protocol/record.ts";
 import type {
-  EventView,
   Explanation,
   Operation,
   Operations,
   Page,
   RunEventView,
   RunListQuery,
+  RunStatus,
   RunView,
-  WorkerView,
   WorkflowView,
 } from "../protocol/view.ts";
 import type { PayloadRef } from "../protocol/work.ts";
 import { readDuration } from "../workflow/duration.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
+import { forEachRun } from "./bulk.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { explain } from "./explain.ts";
 import { GroupViews } from "./group-views.ts";
@@ -34,6 +34,8 @@ import type { PartitionCore } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
 import { MAX_METADATA_CHARS, routeCall } from "./routing.ts";
 import { INLINE_INPUT_CHARS, type Run } from "./run.ts";
+import { WorkerViews } from "./worker-views.ts";
+import { StreamViews } from "./stream-views.ts";
 import { iso, runView } from "./views.ts";
 import type { CompiledWorkflow, Workflows } from "./workflows.ts";
 
@@ -71,12 +73,20 @@ export class Api {
   constructor(options: ApiOptions) {
     this.#options = options;
     const groups = new GroupViews(options);
+    const workers = new WorkerViews(options);
+    const streams = new StreamViews(options);
     this.operations = {
       "run.create": (request) => this.#create(request),
       "run.get": ({ id }) => this.#get(id),
       "run.list": (query) => this.#list(query),
       "run.cancel": ({ id }) => this.#cancel(id),
       "run.replay": ({ id }) => this.#replay(id),
+      "run.cancelMany": ({ ids }) =>
+        forEachRun(ids, async (id) => {
+          await this.#sendCancel(id);
+          return { status: await this.#statusOf(id) };
+        }),
+      "run.replayMany": ({ ids }) => forEachRun(ids, async (id) => ({ newId: await this.#replayed(id) })),
       "run.explain": ({ id }) => this.#explain(id),
       "run.events": ({ id }) => this.#events(id),
       "run.record": ({ id, after }) => this.#record(id, after),
@@ -91,15 +101,23 @@ export class Api {
       "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
       "workflow.get": ({ name, version }) => this.#workflow(this.#version(name, version)),
       "workflow.register": ({ spec }) => options.register(spec),
-      "worker.list": () => this.#workers(),
+      "worker.list": () => workers.list(),
+      "worker.drain": ({ id }) => workers.drain(id),
       "health.get": () => options.health.get(),
-      "event.list": (request) => this.#listEvents(request),
+      "event.list": (request) => streams.events(request, this.#maxReplyBytes),
+      "event.publish": (request) => streams.publish(request),
+      "rejected.list": (request) => streams.rejected(request),
     };
   }
 
   // ---------------------------------------------------------------- runs
 
-  async #create(request: Operations["run.create"]["request"], replayOf?: string): Promise<RunView> {
+  async #create(request: Operations["run.create"]["request"]): Promise<RunView> {
+    return this.#get(await this.#accept(request));
+  }
+
+  /** Gives the id of the run, once that is durable. */
+  async #accept(request: Operations["run.create"]["request"], replayOf?: string): Promise<string> {
     const { newRunId, send } = this.#options;
     const placement = this.#options.placement();
     const workflow = this.#latest(request.workflow);
@@ -124,7 +142,7 @@ export class Api {
       ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
     });
     await send(partition, command);
-    return this.#get(run);
+    return run;
   }
 
   /** An inbox goes behind a snapshot; a large input is wanted for longer, by those who look at the run or replay it. */
@@ -228,18 +246,36 @@ export class Api {
   }
 
   async #cancel(id: string): Promise<RunView> {
-    // It may move to another partition while it is asked.
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const live = this.#find(id);
-      if (live === undefined) break;
-      await this.#options.send(live.partition.number, { type: "cancel", run: id });
-      const after = this.#find(id);
-      if (after === undefined || after.partition === live.partition) break;
-    }
+    await this.#sendCancel(id);
     return this.#get(id);
   }
 
+  /** Resolves when it is applied and durable; at once for a run that is not live. */
+  async #sendCancel(id: string): Promise<void> {
+    // It may move to another partition while it is asked.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const live = this.#find(id);
+      if (live === undefined) return;
+      await this.#options.send(live.partition.number, { type: "cancel", run: id });
+      const after = this.#find(id);
+      if (after === undefined || after.partition === live.partition) return;
+    }
+  }
+
+  async #statusOf(id: string): Promise<RunStatus> {
+    const live = await this.#fromOwner(id, (core, run) => core.describe(run)?.status ?? "QUEUED");
+    if (live !== undefined) return live;
+    const recorded = await this.#recorded("run.cancelMany", id, (history, after) => history.run(id, after));
+    if (recorded === undefined) throw new RunNotFoundError(id);
+    return recorded.view.status;
+  }
+
   async #replay(id: string): Promise<RunView> {
+    return this.#get(await this.#replayed(id));
+  }
+
+  /** Gives the id of the new run, once that is durable. */
+  async #replayed(id: string): Promise<string> {
     const { workflow, input, inputRef, metadata, priority } = await this.#get(id);
     // Where the view has no room for it, or it is gone.
     const stored = inputRef === undefined ? { input } : await this.#storedInput(inputRef);
@@ -249,7 +285,7 @@ export class Api {
         status: 410,
         reason: "INPUT_GONE",
       });
-    return this.#create({ workflow, input: stored.input, metadata: { ...metadata }, priority }, id);
+    return this.#accept({ workflow, input: stored.input, metadata: { ...metadata }, priority }, id);
   }
 
   async #explain(id: string): Promise<Explanation> {
@@ -346,67 +382,6 @@ export class Api {
       }),
     };
   }
-
-  #workers(): Page<WorkerView> {
-    const items: WorkerView[] = [];
-    const now = performance.now();
-    for (const worker of this.#options.dispatcher.workers.values()) {
-      const { status } = worker;
-      if (status === undefined || worker.mode === "unknown") continue;
-      const { id, name, slots, startedAt, host, pid, sluiceVersion, workflows } = status;
-      items.push({
-        id,
-        name,
-        mode: worker.mode,
-        slots,
-        used: worker.held.size,
-        lastSeenAt: iso(Date.now() - (now - worker.lastSeenMs)),
-        startedAt,
-        host,
-        pid,
-        sluiceVersion,
-        workflows,
-      });
-    }
-    return { items };
-  }
-
-  /** The newest first. */
-  async #listEvents({ name, size = DEFAULT_PAGE, cursor }: Operations["event.list"]["request"]): Promise<Page<EventView>> {
-    const { connection, names } = this.#options;
-    const prefix = `${names.prefix}.events.`;
-    let seq = cursor === undefined ? await lastSeq(connection, names.eventsStream) : Number.parseInt(cursor, 36);
-    if (!Number.isInteger(seq) || seq < 0)
-      throw new RequestError("event.list: 'cursor': expected the `next` of an earlier page", {
-        operation: "event.list",
-        status: 400,
-        reason: "BAD_REQUEST",
-      });
-    const found: Omit<EventView, "runs">[] = [];
-    const step = Math.max(size, 20);
-    while (seq > 0 && found.length < size) {
-      const wanted = Array.from({ length: Math.min(step, seq) }, (_, i) => seq - i);
-      const messages = await Promise.all(wanted.map((one) => connection.readMessage(names.eventsStream, one)));
-      if (messages.every((message) => message === undefined)) break;
-      for (const [i, message] of messages.entries()) {
-        if (found.length >= size) break;
-        seq = (wanted[i] ?? 1) - 1;
-        if (message === undefined || !message.subject.startsWith(prefix)) continue;
-        const event = message.subject.slice(prefix.length);
-        if (name !== undefined && event !== name) continue;
-        found.push(toEvent(message.seq, event, message.time, message.data, message.header("Sluice-Metadata")));
-      }
-    }
-    // Without a history that answers, the events are listed all the same.
-    const runs = await this.#options
-      .history()
-      ?.runsOfEvents(found.map((event) => event.seq))
-      .catch(() => undefined);
-    return {
-      items: found.map((event) => ({ ...event, runs: runs?.get(event.seq) ?? [] })),
-      ...(seq > 0 && found.length >= size && { next: seq.toString(36) }),
-    };
-  }
 }
 
 /** What the history fails with, as an answer: a bad query is the caller's, and all else passes. */
@@ -424,35 +399,6 @@ function withoutRepetition(view: RunView): RunView {
   if (view.outputs === undefined) return view;
   const steps = Object.entries(view.steps).map(([name, { output: _, ...step }]) => [name, step] as const);
   return { ...view, steps: Object.fromEntries(steps) };
-}
-
-function toEvent(
-  seq: number,
-  name: string,
-  time: string,
-  data: Uint8Array,
-  metadata: string | undefined,
-): Omit<EventView, "runs"> {
-  const parse = (text: string): unknown => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      return text;
-    }
-  };
-  const parsed = metadata === undefined ? undefined : parse(metadata);
-  return {
-    seq,
-    name,
-    at: iso(Date.parse(time)),
-    payload: parse(Buffer.from(data).toString()),
-    ...(typeof parsed === "object" && parsed !== null && { metadata: parsed as Record<string, unknown> }),
-  };
-}
-
-async function lastSeq(connection: Connection, stream: string): Promise<number> {
-  const info = (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "")).json<{ state?: { last_seq: number } }>();
-  return info.state?.last_seq ?? 0;
 }
 
 function refOf(run: Run, names: Names): PayloadRef | undefined {

@@ -287,6 +287,14 @@ export class Dispatcher {
     }
   }
 
+  /** The worker was told to drain and has answered: it is given nothing more. */
+  drain(id: string): void {
+    const worker = this.workers.get(id);
+    if (worker === undefined || worker.mode !== "running") return;
+    worker.mode = "draining";
+    this.#reindex();
+  }
+
   /** The worker answered an assignment. */
   answered(id: string, refused: readonly { readonly attemptId: string; readonly reason: string }[]): void {
     const worker = this.workers.get(id);

@@ -28,6 +28,7 @@ const query = {
   event: name.optional(),
   text: z.string().min(1).max(1_024).optional(),
   state: z.string().min(1).max(4_096).optional(),
+  fields: z.literal("row").optional(),
   since: time.optional(),
   until: time.optional(),
   size,
@@ -76,6 +77,12 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   "worker.list": nothing,
   "worker.drain": one,
   "event.list": z.strictObject({ name: name.optional(), size, cursor }),
+  "event.publish": z.strictObject({
+    name,
+    payload: z.unknown(),
+    metadata: z.record(z.string(), z.unknown()).optional(),
+    priority: z.int().min(-1e6).max(1e6).optional(),
+  }),
   "rejected.list": z.strictObject({ size, cursor }),
   "health.get": nothing,
 };

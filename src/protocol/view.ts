@@ -176,6 +176,8 @@ export interface RunListQuery {
   readonly text?: string;
   /** Id of a state of the workflow's machine: live runs of `workflow` that are in it. */
   readonly state?: string;
+  /** `row`: without inputs, outputs and steps (`input` null, `steps` empty). For long lists. */
+  readonly fields?: "row";
   readonly since?: string;
   readonly until?: string;
   readonly size?: number;
@@ -231,7 +233,13 @@ export interface Operations {
   "worker.list": { request: Record<string, never>; reply: Page<WorkerView> };
   "workflow.population": { request: { name: string; version?: string }; reply: Population };
   "worker.drain": { request: { id: string }; reply: WorkerView };
+  /** Newest first. `name`: one, or a pattern such as `user.*`. */
   "event.list": { request: { name?: string; size?: number; cursor?: string }; reply: Page<EventView> };
+  /** For those who cannot speak NATS. Answered once it is stored. */
+  "event.publish": {
+    request: { name: string; payload: unknown; metadata?: Record<string, unknown>; priority?: number };
+    reply: { seq: number };
+  };
   "rejected.list": { request: { size?: number; cursor?: string }; reply: Page<RejectedView> };
   "health.get": { request: Record<string, never>; reply: HealthView };
 }

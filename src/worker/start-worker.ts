@@ -430,6 +430,7 @@ class WorkerNode implements Worker {
         break;
       case "drain":
         message.respond('{"ok":true}');
+        this.#logger.info("an engine asks this worker to drain: it ends when its work is done or handed back");
         void this.stop();
         break;
     }
