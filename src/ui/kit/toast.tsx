@@ -8,6 +8,13 @@ interface Note {
   readonly id: number;
   readonly text: string;
   readonly kind: "plain" | "ok" | "bad";
+  readonly action?: NoteAction | undefined;
+}
+
+/** What can be done about it. */
+export interface NoteAction {
+  readonly label: string;
+  readonly run: () => void;
 }
 
 const notes = signal<readonly Note[]>([]);
@@ -16,10 +23,11 @@ let count = 0;
 /** What went wrong stays longer. */
 const STAYS_MS = { plain: 4_000, ok: 4_000, bad: 10_000 };
 
-export function toast(text: string, kind: Note["kind"] = "plain"): void {
-  const note = { id: ++count, text, kind };
+export function toast(text: string, kind: Note["kind"] = "plain", action?: NoteAction): void {
+  const note = { id: ++count, text, kind, action };
   notes.value = [...notes.value.filter((other) => other.text !== text), note].slice(-4);
-  setTimeout(() => dismiss(note.id), STAYS_MS[kind]);
+  // Time to reach for what is offered.
+  setTimeout(() => dismiss(note.id), STAYS_MS[action === undefined ? kind : "bad"]);
 }
 
 function dismiss(id: number): void {
@@ -33,11 +41,25 @@ export function Toasts(): JSX.Element {
       {notes.value.map((note) => (
         <div key={note.id} class="kit-toast" data-kind={note.kind}>
           <span>{note.text}</span>
+          {note.action !== undefined && <ActionButton note={note} action={note.action} />}
           <Button kind="quiet" aria-label="Dismiss" onClick={() => dismiss(note.id)}>
             ✕
           </Button>
         </div>
       ))}
     </div>
+  );
+}
+
+function ActionButton({ note, action }: { readonly note: Note; readonly action: NoteAction }): JSX.Element {
+  return (
+    <Button
+      onClick={() => {
+        dismiss(note.id);
+        action.run();
+      }}
+    >
+      {action.label}
+    </Button>
   );
 }
