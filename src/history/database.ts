@@ -16,11 +16,12 @@ export type Sql = InstanceType<typeof Database>;
 export type Statement = ReturnType<Sql["prepare"]>;
 
 /** Raised with every change of the tables or of the stored facts. 0 is an empty file. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /**
  * Lists go by (created_at, id), newest first, so every index that serves one ends with these. `facts` holds what was known
- * when the row was written, which for most runs is everything; `later` what came after that.
+ * when the row was written, which for most runs is everything; `later` what came after that. `counts` says how many rows of `runs`
+ * there are, so that nobody has to count them.
  */
 const TABLES = `
   CREATE TABLE cluster (id TEXT NOT NULL);
@@ -35,8 +36,10 @@ const TABLES = `
     scheduled INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     finished_at INTEGER,
+    event TEXT,
     event_seq INTEGER,
     keys TEXT,
+    tags TEXT,
     facts TEXT NOT NULL
   );
   CREATE INDEX runs_by_status ON runs (status, created_at, id);
@@ -47,6 +50,14 @@ const TABLES = `
   CREATE TABLE run_keys (
     lim TEXT NOT NULL, key TEXT NOT NULL, created_at INTEGER NOT NULL, run TEXT NOT NULL,
     PRIMARY KEY (lim, key, created_at, run)
+  ) WITHOUT ROWID;
+  CREATE TABLE run_tags (
+    tag TEXT NOT NULL, created_at INTEGER NOT NULL, run TEXT NOT NULL,
+    PRIMARY KEY (tag, created_at, run)
+  ) WITHOUT ROWID;
+  CREATE TABLE counts (
+    workflow TEXT NOT NULL, version TEXT NOT NULL, status INTEGER NOT NULL, runs INTEGER NOT NULL,
+    PRIMARY KEY (workflow, version, status)
   ) WITHOUT ROWID;
   CREATE TABLE later (n INTEGER PRIMARY KEY, run INTEGER NOT NULL, facts TEXT NOT NULL);
   CREATE INDEX later_by_run ON later (run);

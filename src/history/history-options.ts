@@ -1,5 +1,6 @@
 /** What a history is told when it is created. */
 import type { Logger } from "pino";
+import { DEFAULT_REDACT } from "../protocol/redact.ts";
 
 export interface HistoryOptions {
   /** Path of the file, in a folder of this engine node; it is created. `:memory:` keeps everything in memory. */
@@ -14,7 +15,16 @@ export interface HistoryOptions {
     readonly maxAgeMs: number;
     /** So many runs stay; above that, those that finished first go. Open runs always stay. */
     readonly maxRuns: number;
+    /** So large may the file be, in bytes; above that, those that finished first go. Default: as large as it takes. */
+    readonly maxBytes?: number;
   };
+  /** Rules of what is stored encrypted, or not at all; see protocol/redact.ts. Default: passwords, tokens, secrets, authorization. */
+  readonly redact?: readonly string[];
+  /**
+   * 64 hexadecimal digits, the same for all the life of the file: what is redacted is kept, encrypted, for those who ask for a
+   * run with its values (`run`, `list`, `events`). Without it, they get "[redacted]" too.
+   */
+  readonly sealKey?: string;
   /** Default: the system's clock. */
   readonly now?: () => number;
   /** Characters of journal text that may wait for the thread. Default 32 Mi. More: longer bursts without reading again, more memory. */
@@ -35,6 +45,7 @@ export interface HistoryOptions {
 
 export const HISTORY_DEFAULTS = {
   cluster: "",
+  redact: DEFAULT_REDACT,
   now: Date.now,
   maxQueuedChars: 32 * 1024 * 1024,
   commitMs: 250,

@@ -21,7 +21,7 @@ import type { Discard } from "./database.ts";
 import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, WorkerOptions } from "./messages.ts";
 import type { DecisionQuery } from "./group-decisions.ts";
 import type { GroupDecisionView, MachineDefinition, RunRecord } from "../protocol/record.ts";
-import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
+import type { Page, RunEventView, RunListQuery, RunStatus } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { RunRow } from "./run-fold.ts";
 import type { Stay } from "./stored-facts.ts";
@@ -167,8 +167,29 @@ export class History {
    * Newest first by `createdAt` (ids decide between equals); `since` is included, `until` is not. Pages don't shift when
    * runs come in: `next` is the place after the last item. Rejects with QUERY_INVALID too.
    */
-  list(query: RunListQuery, options?: ReadOptions): Promise<Page<RunRow>> {
-    return this.#request({ name: "list", args: query }, options);
+  async list(query: RunListQuery, options?: ReadOptions): Promise<Page<RunRow>> {
+    return JSON.parse(await this.#request({ name: "list", args: query }, options)) as Page<RunRow>;
+  }
+
+  /** Runs by the numbers that `scan` gave, in their order; those that are gone are left out. */
+  async rows(ns: readonly number[], fields?: RunListQuery["fields"]): Promise<readonly RunRow[]> {
+    const args = { ns, ...(fields !== undefined && { fields }) };
+    return JSON.parse(await this.#request({ name: "rows", args })) as RunRow[];
+  }
+
+  /** Of the next `size` runs of a list, those that `query.text` is in, or may be in. Rejects with QUERY_INVALID too. */
+  scan(query: RunListQuery, size: number): Promise<Requests["scan"]["reply"]> {
+    return this.#request({ name: "scan", args: { query, size } });
+  }
+
+  /** How many runs a list has, as far as they are counted; without `text` and `state`. Rejects with QUERY_INVALID too. */
+  count(query: RunListQuery): Promise<Requests["count"]["reply"]> {
+    return this.#request({ name: "count", args: query });
+  }
+
+  /** How many runs of a workflow version there are, by status. */
+  statuses(workflow: string, version: string, options?: ReadOptions): Promise<Readonly<Record<RunStatus, number>>> {
+    return this.#request({ name: "statuses", args: { workflow, version } }, options);
   }
 
   /** What happened to a run, oldest first; undefined for an unknown one. */

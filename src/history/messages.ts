@@ -3,7 +3,7 @@
  * is answered with everything that was posted before it.
  */
 import type { GroupDecisionView, MachineDefinition } from "../protocol/record.ts";
-import type { Page, RunEventView, RunListQuery } from "../protocol/view.ts";
+import type { Page, RunEventView, RunListQuery, RunStatus } from "../protocol/view.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Discard } from "./database.ts";
 import type { DecisionQuery } from "./group-decisions.ts";
@@ -39,7 +39,18 @@ export interface JournalPosition {
 /** Reads, and what is done on request. */
 export interface Requests {
   run: { args: { readonly id: string }; reply: RunRow | undefined };
-  list: { args: RunListQuery; reply: Page<RunRow> };
+  /** A `Page<RunRow>` as JSON text. */
+  list: { args: RunListQuery; reply: string };
+  /** Some runs of a list, by the numbers of their rows: `RunRow[]` as JSON text. */
+  rows: { args: { readonly ns: readonly number[]; readonly fields?: RunListQuery["fields"] }; reply: string };
+  /** The next `size` runs of a list that `query.text` may be in. */
+  scan: {
+    args: { readonly query: RunListQuery; readonly size: number };
+    reply: { readonly rows: readonly ScannedRow[]; readonly next?: string };
+  };
+  count: { args: RunListQuery; reply: { readonly count: number; readonly atLeast: boolean } };
+  /** All runs that the file has of a workflow version, by status. */
+  statuses: { args: { readonly workflow: string; readonly version: string }; reply: Readonly<Record<RunStatus, number>> };
   events: { args: { readonly id: string }; reply: readonly RunEventView[] | undefined };
   stays: { args: { readonly id: string }; reply: readonly Stay[] | undefined };
   /** A RunRecord as JSON text, which crosses threads for less than what it stands for. */
@@ -57,6 +68,15 @@ export interface Requests {
   retain: { args: Bounds; reply: number };
   snapshot: { args: JournalPosition & { readonly lines: readonly string[] }; reply: undefined };
 }
+/** A run that a text is in, or may be in. */
+export interface ScannedRow {
+  readonly n: number;
+  /** Place after it. */
+  readonly cursor: string;
+  /** Set where its input has to be looked at first: its message in the events stream. */
+  readonly inputSeq?: number;
+}
+
 export type RequestName = keyof Requests;
 export type AnyRequest = { [Name in RequestName]: { readonly name: Name; readonly args: Requests[Name]["args"] } }[RequestName];
 

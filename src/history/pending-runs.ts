@@ -3,7 +3,10 @@
  * is written once. Knows no SQL.
  */
 import type { CreatedFact, Fact, RunFact } from "./journal.ts";
+import { tagsOf } from "./run-tags.ts";
 import { RUN_STATUSES, type RunStatusNumber } from "./run-status.ts";
+
+const NO_TAGS: readonly string[] = [];
 
 /** News of one run: columns as far as the news tells, and its facts. */
 export class PendingRun {
@@ -17,6 +20,7 @@ export class PendingRun {
   scheduled: boolean | undefined;
   finishedAt: number | undefined;
   keys: readonly string[] | undefined;
+  tags: readonly string[] = NO_TAGS;
   #partition = -1;
 
   constructor(id: string) {
@@ -29,6 +33,7 @@ export class PendingRun {
         this.created = fact;
         this.scheduled = fact.phase === "scheduled" && this.scheduled !== false;
         if (fact.keys !== undefined) this.keys = fact.keys;
+        if (fact.meta !== undefined) this.tags = tagsOf(fact.meta);
         if (fact.phase === "active") this.#reach(1);
         break;
       case "phase":
@@ -74,9 +79,10 @@ export class PendingRuns {
     return this.#runs.size;
   }
 
-  /** Takes the fact over: it must not be used afterwards. Facts that are not about a run are left out. */
-  add(partition: number, fact: Fact): void {
+  /** Takes the fact over: it must not be used afterwards. Facts that are not about a run are left out. `seal`: hide what must be. */
+  add(partition: number, fact: Fact, seal?: (fact: RunFact) => void): void {
     if (!("run" in fact)) return;
+    seal?.(fact);
     let run = this.#runs.get(fact.run);
     if (run === undefined) this.#runs.set(fact.run, (run = new PendingRun(fact.run)));
     run.add(partition, fact);

@@ -202,6 +202,14 @@ export class Projector {
         return queries.run(request.args.id);
       case "list":
         return queries.list(request.args);
+      case "rows":
+        return JSON.stringify(queries.rows(request.args.ns, request.args.fields));
+      case "scan":
+        return queries.scan(request.args.query, request.args.size);
+      case "count":
+        return queries.count(request.args);
+      case "statuses":
+        return store.counts.byStatus(request.args.workflow, request.args.version);
       case "events":
         return queries.events(request.args.id);
       case "stays":

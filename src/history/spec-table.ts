@@ -5,6 +5,7 @@
 import { runMachineConfig } from "../../machines/run/compile.ts";
 import type { MachineDefinition } from "../protocol/record.ts";
 import { describeMachine } from "../step/definition.ts";
+import { createEventIndex } from "../workflow/event-pattern.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { Sql } from "./database.ts";
 import { recordedMachine, type RecordedMachine } from "./run-record.ts";
@@ -16,6 +17,7 @@ export class SpecTable {
   readonly #sql: Sql;
   readonly #specs = new Map<string, WorkflowSpec>();
   readonly #recorded = new Map<string, RecordedMachine>();
+  readonly #events = createEventIndex<string>();
   readonly #hashes = new Map<string, string>();
 
   constructor(sql: Sql) {
@@ -26,6 +28,11 @@ export class SpecTable {
 
   get(workflow: string, version: string): WorkflowSpec | undefined {
     return this.#specs.get(`${workflow} ${version}`);
+  }
+
+  /** Names of the workflows that an event starts, or has started, in any of their versions. */
+  startedBy(event: string): ReadonlySet<string> {
+    return new Set(this.#events.match(event));
   }
 
   /** Its machine, to replay runs. Undefined for a version that is not known. */
@@ -77,6 +84,7 @@ export class SpecTable {
 
   #remember(spec: WorkflowSpec): void {
     this.#specs.set(`${spec.name} ${spec.version}`, spec);
+    for (const pattern of spec.on) this.#events.add(pattern, spec.name);
   }
 }
 

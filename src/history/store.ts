@@ -4,11 +4,16 @@
  */
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { readPragma, type Sql, type Statement } from "./database.ts";
+import type { CreatedFact } from "./journal.ts";
 import type { PendingRun, PendingRuns } from "./pending-runs.ts";
+import { RunCounts } from "./run-counts.ts";
 import { FIRST_FINAL } from "./run-status.ts";
 import { SpecTable } from "./spec-table.ts";
 import { currentPartition, parseStored, staysOf } from "./stored-facts.ts";
 
+/** Rows per statement: one call for many rows takes two thirds of the time. */
+const ROWS = 50;
+const RUN_COLUMNS = "id, workflow, version, status, scheduled, created_at, finished_at, event, event_seq, keys, tags, facts";
 /** Share of free pages from which on they are given back to the file system, and how many at a time. */
 const FREE_SHARE = 0.25;
 const VACUUM_PAGES = 256;
@@ -23,9 +28,17 @@ interface KnownRow {
   readonly created_at: number;
   readonly finished_at: number | null;
   readonly keys: string | null;
+  readonly tags: string | null;
 }
 
-const KNOWN = "n, id, workflow, version, status, scheduled, created_at, finished_at, keys";
+const KNOWN = "n, id, workflow, version, status, scheduled, created_at, finished_at, keys, tags";
+
+/** What retention does not keep: of finished runs, those that finished before, and the first above so many runs or bytes. */
+export interface Bounds {
+  readonly cutoffMs: number;
+  readonly maxRuns: number;
+  readonly maxBytes: number;
+}
 
 export class Store {
   readonly sql: Sql;
@@ -34,12 +47,11 @@ export class Store {
   readonly positions: Map<number, number>;
   /** News of runs that the file does not know and that nothing tells the beginning of: dropped. */
   unknown = 0;
-  #count: number;
-  readonly #insert: Statement;
+  readonly counts: RunCounts;
+  readonly #insert: (rows: number) => Statement;
   readonly #known: Statement;
   readonly #update: Statement;
   readonly #later: Statement;
-  readonly #key: Statement;
   readonly #position: Statement;
   readonly #oldest: Statement;
 
@@ -47,21 +59,18 @@ export class Store {
     this.sql = sql;
     this.specs = new SpecTable(sql);
     this.positions = new Map(sql.prepare("SELECT partition, seq FROM positions").raw().all() as [number, number][]);
-    this.#count = (sql.prepare("SELECT count(*) FROM runs").raw().get() as [number])[0];
-    this.#insert = sql.prepare(
-      "INSERT OR IGNORE INTO runs (id, workflow, version, status, scheduled, created_at, finished_at, event_seq, keys, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    );
+    this.counts = new RunCounts(sql);
+    this.#insert = (rows) => this.#prepared(`INSERT OR IGNORE INTO runs (${RUN_COLUMNS}) VALUES ${marks(rows, 12)} RETURNING id`);
     this.#known = sql.prepare(`SELECT ${KNOWN} FROM runs WHERE id = ?`);
     this.#update = sql.prepare("UPDATE runs SET status = ?, scheduled = ?, finished_at = ?, keys = ? WHERE n = ?");
     this.#later = sql.prepare("INSERT INTO later (run, facts) VALUES (?, ?)");
-    this.#key = sql.prepare("INSERT OR IGNORE INTO run_keys VALUES (?, ?, ?, ?)");
     this.#position = sql.prepare("INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq");
     this.#oldest = sql.prepare(`SELECT ${KNOWN} FROM runs WHERE finished_at IS NOT NULL ORDER BY finished_at LIMIT ?`);
   }
 
   /** Runs in the file. */
   get count(): number {
-    return this.#count;
+    return this.counts.total;
   }
 
   define(spec: WorkflowSpec): void {
@@ -71,7 +80,7 @@ export class Store {
   /** Writes the news, and up to where in each journal it goes. */
   commit(pending: PendingRuns, positions: ReadonlyMap<number, number>): void {
     this.#transaction(() => {
-      for (const run of pending.values()) this.#write(run);
+      this.#write(pending.values());
       this.#setPositions(positions);
     });
     for (const [partition, seq] of positions) this.positions.set(partition, seq);
@@ -92,33 +101,37 @@ export class Store {
    * ended in a part of the journal that is gone, nobody knows how. Returns their number.
    */
   dropEnded(partition: number, open: ReadonlySet<string>): number {
-    const dropped = this.#transaction(() => {
+    return this.#transaction(() => {
       const gone = this.#openRunsOf(partition).filter((row) => !open.has(row.id));
       this.#delete(gone);
       return gone.length;
     });
-    this.#count -= dropped;
-    return dropped;
   }
 
-  /** Takes out up to `max` finished runs: those finished before `cutoffMs`, and the oldest above `maxRuns`. Returns how many. */
-  deleteFinished(cutoffMs: number, maxRuns: number, max: number): number {
-    const deleted = this.#transaction(() => {
-      const excess = this.#count - maxRuns;
+  /** Takes out up to `max` finished runs that are out of bounds, those that finished first. Returns how many. */
+  deleteFinished({ cutoffMs, maxRuns, maxBytes }: Bounds, max: number): number {
+    return this.#transaction(() => {
+      const excess = this.usedBytes > maxBytes ? max : this.count - maxRuns;
       const rows = this.#oldest.all(max) as KnownRow[];
       const old = rows.filter((row, index) => index < excess || Number(row.finished_at) < cutoffMs);
       this.#delete(old);
       return old.length;
     });
-    this.#count -= deleted;
-    return deleted;
   }
 
-  /** Gives a portion of unused space back, where there is much of it. */
-  shrink(): void {
+  /** What the file needs for what is in it; it may be larger until `shrink` was called often enough. */
+  get usedBytes(): number {
+    return (readPragma(this.sql, "page_count") - readPragma(this.sql, "freelist_count")) * readPragma(this.sql, "page_size");
+  }
+
+  /** Gives a portion of unused space back, where there is much of it, or the file is larger than it may be. False: there is no more. */
+  shrink(maxBytes: number): boolean {
     const free = readPragma(this.sql, "freelist_count");
     const pages = readPragma(this.sql, "page_count");
-    if (free > VACUUM_PAGES && free > pages * FREE_SHARE) this.sql.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
+    const isLarge = free > 0 && pages * readPragma(this.sql, "page_size") > maxBytes;
+    if (!isLarge && !(free > VACUUM_PAGES && free > pages * FREE_SHARE)) return false;
+    this.sql.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
+    return true;
   }
 
   /** Moves the log into the file and syncs both: what was committed until now survives a power cut. */
@@ -130,28 +143,59 @@ export class Store {
     this.sql.close();
   }
 
-  #write(run: PendingRun): void {
-    const { created } = run;
-    if (created !== undefined) {
-      const createdAt = created.born ?? created.at;
-      const { changes } = this.#insert.run([
+  #write(runs: Iterable<PendingRun>): void {
+    let fresh: PendingRun[] = [];
+    for (const run of runs) {
+      if (run.created === undefined) this.#append(run);
+      else if (fresh.push(run) === ROWS) {
+        this.#create(fresh);
+        fresh = [];
+      }
+    }
+    if (fresh.length > 0) this.#create(fresh);
+  }
+
+  /** Runs that have come: rows of their own, unless they came before, in another partition. */
+  #create(runs: readonly PendingRun[]): void {
+    const values: unknown[] = [];
+    for (const run of runs) {
+      const created = run.created as CreatedFact;
+      values.push(
         run.id,
         created.wf,
         created.ver,
         run.status,
         run.scheduled === true ? 1 : 0,
-        createdAt,
+        createdAtOf(created),
         run.finishedAt ?? null,
+        created.ev?.name ?? null,
         created.ev?.seq ?? null,
         run.keys === undefined ? null : JSON.stringify(run.keys),
+        run.tags.length === 0 ? null : JSON.stringify(run.tags),
         run.facts,
-      ]);
-      if (changes === 1) {
-        this.#count++;
-        if (run.keys !== undefined) this.#writeKeys(run.id, created.wf, created.ver, createdAt, run.keys);
-        return;
-      }
+      );
     }
+    const inserted = this.#insert(runs.length).raw().all(values) as [string][];
+    let created = runs;
+    if (inserted.length < runs.length) {
+      const ids = new Set(inserted.map(([id]) => id));
+      created = runs.filter(({ id }) => ids.has(id));
+      for (const run of runs) if (!ids.has(run.id)) this.#append(run);
+    }
+    const keys: unknown[] = [];
+    const tags: unknown[] = [];
+    for (const run of created) {
+      const fact = run.created as CreatedFact;
+      this.counts.add(fact.wf, fact.ver, run.status, 1);
+      if (run.keys !== undefined) this.#keysOf(run.id, fact.wf, fact.ver, createdAtOf(fact), run.keys, keys);
+      for (const tag of run.tags) tags.push(tag, createdAtOf(fact), run.id);
+    }
+    this.#insertInto("run_keys", 4, keys);
+    this.#insertInto("run_tags", 3, tags);
+  }
+
+  /** News of a run that has a row. */
+  #append(run: PendingRun): void {
     const row = this.#known.get(run.id) as KnownRow | undefined;
     if (row === undefined) {
       this.unknown++;
@@ -163,7 +207,7 @@ export class Store {
 
   #replace(partition: number, run: PendingRun): void {
     const row = this.#known.get(run.id) as KnownRow | undefined;
-    if (row === undefined) return this.#write(run);
+    if (row === undefined) return this.#write([run]);
     let from = -1;
     const kept = parseStored(this.#pieces(row.n)).filter((item) => {
       if (typeof item === "number") from = item;
@@ -182,15 +226,29 @@ export class Store {
     const keys = run.keys === undefined ? row.keys : JSON.stringify(run.keys);
     if (status === row.status && scheduled === row.scheduled && finishedAt === row.finished_at && keys === row.keys) return;
     this.#update.run([status, scheduled, finishedAt, keys, row.n]);
-    if (run.keys !== undefined && keys !== row.keys) this.#writeKeys(row.id, row.workflow, row.version, row.created_at, run.keys);
+    if (status !== row.status) {
+      this.counts.add(row.workflow, row.version, row.status, -1);
+      this.counts.add(row.workflow, row.version, status, 1);
+    }
+    if (run.keys === undefined || keys === row.keys) return;
+    const values: unknown[] = [];
+    this.#keysOf(row.id, row.workflow, row.version, row.created_at, run.keys, values);
+    this.#insertInto("run_keys", 4, values);
   }
 
-  #writeKeys(id: string, workflow: string, version: string, createdAt: number, keys: readonly string[]): void {
+  #keysOf(id: string, workflow: string, version: string, createdAt: number, keys: readonly string[], values: unknown[]): void {
     const limits = this.specs.get(workflow, version)?.limits;
     if (limits === undefined) return;
     for (const [index, key] of keys.entries()) {
       const limit = limits[index];
-      if (limit !== undefined && key !== "") this.#key.run([limit.name, key, createdAt, id]);
+      if (limit !== undefined && key !== "") values.push(limit.name, key, createdAt, id);
+    }
+  }
+
+  #insertInto(table: string, columns: number, values: readonly unknown[]): void {
+    for (let from = 0; from < values.length; from += ROWS * columns) {
+      const some = values.slice(from, from + ROWS * columns);
+      this.#prepared(`INSERT OR IGNORE INTO ${table} VALUES ${marks(some.length / columns, columns)}`).run(some);
     }
   }
 
@@ -207,7 +265,10 @@ export class Store {
 
   #delete(rows: readonly KnownRow[]): void {
     const deleteKey = this.#prepared("DELETE FROM run_keys WHERE lim = ? AND key = ? AND created_at = ? AND run = ?");
-    for (const { id, workflow, version, created_at, keys } of rows) {
+    const deleteTag = this.#prepared("DELETE FROM run_tags WHERE tag = ? AND created_at = ? AND run = ?");
+    for (const { id, workflow, version, status, created_at, keys, tags } of rows) {
+      this.counts.add(workflow, version, status, -1);
+      if (tags !== null) for (const tag of JSON.parse(tags) as readonly string[]) deleteTag.run([tag, created_at, id]);
       if (keys === null) continue;
       const limits = this.specs.get(workflow, version)?.limits ?? [];
       for (const [index, key] of (JSON.parse(keys) as readonly string[]).entries()) {
@@ -232,16 +293,26 @@ export class Store {
   }
 
   #transaction<T>(work: () => T): T {
-    const count = this.#count;
     this.sql.exec("BEGIN IMMEDIATE");
     try {
       const result = work();
+      this.counts.write();
       this.sql.exec("COMMIT");
       return result;
     } catch (error) {
-      this.#count = count;
       if (this.sql.inTransaction) this.sql.exec("ROLLBACK");
+      this.counts.reload();
       throw error;
     }
   }
+}
+
+function createdAtOf({ born, at }: CreatedFact): number {
+  return born ?? at;
+}
+
+/** `(?, ?), (?, ?)` */
+function marks(rows: number, columns: number): string {
+  const row = `(${Array.from({ length: columns }, () => "?").join(", ")})`;
+  return Array.from({ length: rows }, () => row).join(", ");
 }

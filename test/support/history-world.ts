@@ -3,6 +3,9 @@ import fc from "fast-check";
 import { encodeBatch, type Fact, type Phase } from "../../src/engine/facts.ts";
 import type { FromWorker, Requests, RequestName, ToWorker } from "../../src/history/messages.ts";
 import { Projector } from "../../src/history/projector.ts";
+import type { RunRow } from "../../src/history/run-fold.ts";
+import type { Page, RunListQuery } from "../../src/protocol/view.ts";
+import { DEFAULT_REDACT } from "../../src/protocol/redact.ts";
 import type { WorkflowSpec } from "../../src/workflow/spec.ts";
 
 export const PARTITIONS = 3;
@@ -191,6 +194,7 @@ export class DirectProjector {
       file,
       cluster: "",
       eventsStream: EVENTS_STREAM,
+      redact: DEFAULT_REDACT,
       commitMs: 60_000,
       commitChars: 1_000,
       checkpointMs: 60_000,
@@ -225,6 +229,10 @@ export class DirectProjector {
       this.#waiting.set(id, { resolve, reject });
       this.post({ type: "request", id, request: { name, args } as never });
     });
+  }
+
+  async list(query: RunListQuery): Promise<Page<RunRow>> {
+    return JSON.parse(await this.request("list", query)) as Page<RunRow>;
   }
 
   /** What was posted until now has been dealt with. */

@@ -35,8 +35,7 @@ function expected(one: Life): RunRow | undefined {
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? null)) as unknown;
 
 async function everything(projector: DirectProjector): Promise<readonly RunRow[]> {
-  const { items } = await projector.request("list", { size: 1_000 });
-  return items;
+  return (await projector.list({ size: 1_000 })).items;
 }
 
 describe("The projection of the journals", () => {
@@ -132,7 +131,7 @@ describe("The projection of the journals", () => {
         expect(views.map(({ id }) => id)).toEqual(sorted.map(({ id }) => id));
 
         const ids = async (query: object): Promise<string[]> =>
-          (await projector.request("list", { size: 1_000, ...query })).items.map(({ view }) => view.id);
+          (await projector.list({ size: 1_000, ...query })).items.map(({ view }) => view.id);
         for (const status of RUN_STATUSES)
           expect(await ids({ status })).toEqual(views.filter((view) => view.status === status).map(({ id }) => id));
         expect(await ids({ status: ["QUEUED", "FAILED"] })).toEqual(
