@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { GroupMachineView, MachineDefinition } from "../../protocol/record.ts";
 import { call, describeError, isAbort } from "../api.ts";
+import { Chart } from "../chart/chart.tsx";
 
 export interface GroupMachineProps {
   readonly limit: string;
@@ -74,7 +75,11 @@ export function GroupMachine({ limit, groupKey, change }: GroupMachineProps): JS
       {error !== undefined && <p class="groups-error">{error}</p>}
       <div class="groups-chart">
         {definition !== undefined && machine !== undefined && (
-          <code>{definition.name}</code>
+          <Chart
+            definition={definition}
+            active={machine.active}
+            {...(leaf !== undefined && { counts: { [leaf]: held } })}
+          />
         )}
       </div>
     </section>

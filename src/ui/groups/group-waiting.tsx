@@ -7,6 +7,7 @@ import { Button } from "../kit/button.tsx";
 import { RunLink } from "../kit/links.tsx";
 import { Duration } from "../kit/time.tsx";
 import { Link } from "../router.tsx";
+import { runsAt } from "../workflows/filter-address.ts";
 import { bornAt } from "./run-age.ts";
 
 export interface GroupWaitingProps {
@@ -31,7 +32,7 @@ export function GroupWaiting({ group, runs }: GroupWaitingProps): JSX.Element {
           ))}
           {waitingRuns.length < waiting && (
             <li class="groups-run-rest">
-              <Link href={`/runs?q=${encodeURIComponent(`status:QUEUED group:${limit}/${key}`)}`}>
+              <Link href={runsAt({ status: "QUEUED", group: `${limit}/${key}` })}>
                 and {(waiting - waitingRuns.length).toLocaleString("en")} more
               </Link>
             </li>
