@@ -18,6 +18,8 @@ export interface PollOptions<E extends LiveEvent> {
 
 /** An answer that took so long is asked for again after this many times as long. */
 const REST_FACTOR = 9;
+/** … but not much later: it may have waited for an engine that has come back meanwhile. */
+const MAX_REST_MS = 3_000;
 
 export function pollFeed<E extends LiveEvent>(options: PollOptions<E>): Feed {
   const { event, signature = JSON.stringify } = options;
@@ -51,7 +53,7 @@ export function poll(clock: Clock, everyMs: number, ask: (isOver: () => boolean)
     const began = clock.now();
     await ask(() => over).catch(() => undefined);
     if (over) return;
-    cancel = clock.setTimer(() => void round(), Math.max(everyMs, (clock.now() - began) * REST_FACTOR));
+    cancel = clock.setTimer(() => void round(), Math.max(everyMs, Math.min(MAX_REST_MS, (clock.now() - began) * REST_FACTOR)));
   };
   void round();
   return () => {
