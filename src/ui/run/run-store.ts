@@ -144,7 +144,8 @@ export class RunStore {
   async #askMachine(hash: string): Promise<void> {
     if (this.machine.value?.hash === hash) return;
     if (hash === "") {
-      this.machineProblem.value = "The engine does not know this version of the workflow any more, so it cannot say which states the run went through. What happened to it is still there.";
+      this.machineProblem.value =
+        "The engine does not know this version of the workflow any more, so it cannot say which states the run went through. What happened to it is still there.";
       return;
     }
     try {

@@ -1,7 +1,5 @@
 /** JSON in one line, cut where it is too long for its place, without writing all of a large value. Pure. */
 
-export const REDACTED = /^\[redacted\]$/i;
-
 /** `{ step: "write", attempt: 2 }`; at most about `limit` characters. */
 export function previewOf(value: unknown, limit = 160): string {
   const parts: string[] = [];
