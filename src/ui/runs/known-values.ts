@@ -3,8 +3,11 @@ import { signal } from "@preact/signals";
 import type { GroupView, WorkflowView } from "../../protocol/view.ts";
 import { call } from "../api.ts";
 import type { KnownValues } from "./completion.ts";
+import { type ExampleEvent, exampleEvent } from "./example-event.ts";
 
 export const knownValues = signal<KnownValues>({});
+/** Undefined until the workflows are known. */
+export const example = signal<ExampleEvent | undefined>(undefined);
 
 const FRESH_MS = 10_000;
 const GROUPS = 500;
@@ -21,6 +24,7 @@ export async function refreshKnownValues(): Promise<void> {
       .then(({ items }) => items)
       .catch((): GroupView[] => []),
   ]);
+  example.value = exampleEvent(workflows);
   const limits = groups.map(({ limit }) => limit);
   knownValues.value = {
     workflow: workflows.map(({ name }) => name).sort(),

@@ -7,7 +7,7 @@ import { EmptyState } from "../kit/empty-state.tsx";
 import { Link } from "../router.tsx";
 import { about } from "../shell/about.ts";
 import { DemoButton } from "./demo-button.tsx";
-import { knownValues, refreshKnownValues } from "./known-values.ts";
+import { example, knownValues, refreshKnownValues } from "./known-values.ts";
 
 export interface NoRunsProps {
   readonly filter: string;
@@ -37,8 +37,7 @@ export function NoRuns({ filter, error, onClear, onRetry }: NoRunsProps): JSX.El
     );
   }
   const { prefix = "sluice", natsUrl, demo = false, readOnly = true } = about.value ?? {};
-  const event = knownValues.value.event?.[0] ?? "user.created";
-  const payload = `'{"user_id": "ada"}'`;
+  const { name, payload } = example.value ?? { name: "", payload: "" };
   const server = natsUrl === undefined ? "" : ` --server ${natsUrl}`;
   return (
     <EmptyState
@@ -52,7 +51,9 @@ export function NoRuns({ filter, error, onClear, onRetry }: NoRunsProps): JSX.El
           "A run starts when an event arrives that its workflow listens to. Publish one, from any language, or from a terminal:"
         )
       }
-      commands={[`npx sluice publish ${event} ${payload}`, `nats${server} pub ${prefix}.events.${event} ${payload}`]}
+      commands={
+        name === "" ? [] : [`npx sluice publish ${name} '${payload}'`, `nats${server} pub ${prefix}.events.${name} '${payload}'`]
+      }
       action={demo && !readOnly ? <DemoButton /> : undefined}
     />
   );

@@ -1,6 +1,6 @@
 /** The list of runs: its header, its rows, and the note of what is new above. */
 import type { JSX, Ref } from "preact";
-import { useCallback, useEffect, useRef } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { VirtualList, type VirtualListHandle } from "../kit/virtual-list.tsx";
 import type { RunList } from "./run-list.ts";
 import { RunTableRow } from "./run-table-row.tsx";
@@ -30,6 +30,11 @@ export function RunTable({ list, current, initialTop, handle, onSelect, onScroll
   const box = useRef<HTMLDivElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
+  useLayoutEffect(() => {
+    // The header stands above the list, beside whose scroll bar its columns must end.
+    const scroller = box.current?.querySelector<HTMLElement>(".runs-scroller");
+    if (scroller) box.current?.style.setProperty("--scrollbar", `${scroller.offsetWidth - scroller.clientWidth}px`);
+  }, []);
   const onView = useCallback(
     (first: number, last: number, atTop: boolean) => {
       hideWhy();
