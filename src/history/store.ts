@@ -60,7 +60,7 @@ export class Store {
     this.specs = new SpecTable(sql);
     this.positions = new Map(sql.prepare("SELECT partition, seq FROM positions").raw().all() as [number, number][]);
     this.counts = new RunCounts(sql);
-    this.#insert = (rows) => this.#prepared(`INSERT OR IGNORE INTO runs (${RUN_COLUMNS}) VALUES ${marks(rows, 12)} RETURNING id`);
+    this.#insert = (rows) => this.#prepared(`INSERT OR IGNORE INTO runs (${RUN_COLUMNS}) VALUES ${marks(rows, 12)}`);
     this.#known = sql.prepare(`SELECT ${KNOWN} FROM runs WHERE id = ?`);
     this.#update = sql.prepare("UPDATE runs SET status = ?, scheduled = ?, finished_at = ?, keys = ? WHERE n = ?");
     this.#later = sql.prepare("INSERT INTO later (run, facts) VALUES (?, ?)");
@@ -175,9 +175,17 @@ export class Store {
         run.facts,
       );
     }
-    const inserted = this.#insert(runs.length).raw().all(values) as [string][];
+    const { changes, lastInsertRowid } = this.#insert(runs.length).run(values);
     let created = runs;
-    if (inserted.length < runs.length) {
+    if (changes < runs.length) {
+      // New rows have the highest numbers.
+      const last = Number(lastInsertRowid);
+      const inserted =
+        changes === 0
+          ? []
+          : (this.#prepared("SELECT id FROM runs WHERE n BETWEEN ? AND ?")
+              .raw()
+              .all([last - changes + 1, last]) as [string][]);
       const ids = new Set(inserted.map(([id]) => id));
       created = runs.filter(({ id }) => ids.has(id));
       for (const run of runs) if (!ids.has(run.id)) this.#append(run);
@@ -311,8 +319,16 @@ function createdAtOf({ born, at }: CreatedFact): number {
   return born ?? at;
 }
 
+const MARKS = new Map<number, string>();
+
 /** `(?, ?), (?, ?)` */
 function marks(rows: number, columns: number): string {
-  const row = `(${Array.from({ length: columns }, () => "?").join(", ")})`;
-  return Array.from({ length: rows }, () => row).join(", ");
+  const id = rows * 100 + columns;
+  let text = MARKS.get(id);
+  if (text === undefined) {
+    const row = `(${Array.from({ length: columns }, () => "?").join(", ")})`;
+    text = Array.from({ length: rows }, () => row).join(", ");
+    MARKS.set(id, text);
+  }
+  return text;
 }

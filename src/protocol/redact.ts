@@ -89,7 +89,7 @@ export function createRedactor(rules: readonly string[] = DEFAULT_REDACT): Redac
     .filter((name) => name !== "*")
     .map((name) => name.replaceAll(/[^a-z0-9]/gi, String.raw`\$&`))
     .join("|");
-  const inJson = new RegExp(`"(?:${any})"|\\\\u`, "i");
+  const quoted = lasts.map((name) => `"${name}"`);
   const member = new RegExp(`("(?:${any})"\\s*:\\s*)("(?:[^"\\\\]|\\\\.)*"?|\\{.*|\\[.*|[^\\s,}\\]]+)`, "gis");
   const assignment = new RegExp(`(\\b(?:${any})\\s*[=:]\\s*)(?!")[^\\s&,;]+`, "gi");
 
@@ -114,7 +114,11 @@ export function createRedactor(rules: readonly string[] = DEFAULT_REDACT): Redac
         return any === "" ? text : text.replaceAll(member, `$1"${REDACTED}"`).replaceAll(assignment, `$1${REDACTED}`);
       }
     },
-    mayApply: (json) => !isPlain || inJson.test(json),
+    mayApply(json) {
+      if (!isPlain) return true;
+      const lower = json.toLowerCase();
+      return quoted.some((name) => lower.includes(name)) || lower.includes("\\u");
+    },
   };
 }
 
