@@ -344,7 +344,7 @@ test("what takes long to answer is asked for less often", async () => {
     clock,
     ask: () => {
       asked++;
-      return new Promise((resolve) => clock.setTimer(() => resolve({ seq: asked }), 200));
+      return new Promise<{ seq: number }>((resolve) => clock.setTimer(() => resolve({ seq: asked }), 200));
     },
   });
   const end = feed.start(() => undefined);
