@@ -52,6 +52,11 @@ export class StatelyRun {
     this.#session = `run/${run}`;
   }
 
+  /** Index of the last frame that was told: a record of those after it is enough. */
+  get told(): number | undefined {
+    return this.#next === 0 ? undefined : this.#next - 1;
+  }
+
   /** What is new in the record since the last call, in order; at first, everything. */
   messages(record: RunRecord, machine: MachineDefinition): readonly StatelyMessage[] {
     const frames = record.frames.filter(({ index }) => index >= this.#next);

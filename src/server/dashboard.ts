@@ -19,7 +19,7 @@ import { createRedactor, redactChange, redactReply } from "../protocol/redact.ts
 import { version } from "../version.ts";
 import { Access } from "./access.ts";
 import { createApp, type App } from "./app.ts";
-import { mountInspect } from "./inspect/mount.ts";
+import { INSPECT_REDACT, mountInspect } from "./inspect/mount.ts";
 import type { WatchChanges } from "./live/change-feeds.ts";
 import { createFeeds } from "./live/feeds.ts";
 import { LiveHub } from "./live/hub.ts";
@@ -91,9 +91,10 @@ class DashboardServer implements Dashboard {
     const watchChanges: WatchChanges = (run, listener) =>
       source.watchChanges(run, (news) => listener({ ...news, read: () => redactChange(redactor, news.read()) }));
     this.#upgrades = new Upgrades(access, logger);
+    const inspectRedactor = createRedactor(settings.redact ?? INSPECT_REDACT);
     const inspect = mountInspect({
       upgrades: this.#upgrades,
-      redact: (value) => redactor.value(value),
+      redact: (value) => inspectRedactor.value(value),
       allowRemote: settings.inspectRemote,
       allowOrigins: settings.inspectOrigins,
       runs: {

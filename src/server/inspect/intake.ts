@@ -44,9 +44,11 @@ export function acceptProgram(
       if (socket.readyState === socket.OPEN) socket.resume();
     }, REST_MS);
   });
-  socket.on("close", (code) => {
+  socket.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") input.problem("so long that the connection was ended");
+  });
+  socket.on("close", () => {
     clearTimeout(resting);
-    if (code === 1009) input.problem("so long that the connection was ended");
     input.end();
   });
 }

@@ -20,15 +20,15 @@ const schema = z.discriminatedUnion("type", [
     ...common,
     name: name.nullish(),
     parentId: reference,
-    definition: z.unknown(),
-    snapshot: z.unknown(),
+    definition: z.unknown().optional(),
+    snapshot: z.unknown().optional(),
   }),
   z.object({ type: z.literal("@xstate.event"), ...common, event, sourceId: reference }),
   z.object({
     type: z.literal("@xstate.snapshot"),
     ...common,
     event: event.nullish().transform((one) => one ?? undefined),
-    snapshot: z.unknown(),
+    snapshot: z.unknown().optional(),
   }),
 ]);
 

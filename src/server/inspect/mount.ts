@@ -3,11 +3,23 @@
  * Stately's receivers, `/api/inspect/...` is what the page asks.
  */
 import type { Hono } from "hono";
+import { DEFAULT_REDACT } from "../../protocol/redact.ts";
 import type { Upgrades } from "../upgrades.ts";
 import { inspectRoutes } from "./http.ts";
 import { acceptProgram, isLocalOrigin } from "./intake.ts";
 import { acceptReceiver, type RunSource } from "./out.ts";
 import { Programs, type InspectLimits } from "./programs.ts";
+
+/**
+ * What is redacted of foreign programs, unless users name the fields: besides the usual ones the common names of credentials,
+ * since nobody has looked at what these programs keep in their contexts.
+ */
+export const INSPECT_REDACT: readonly string[] = [
+  ...DEFAULT_REDACT,
+  ...["passwd", "passphrase", "apikey", "api_key", "x-api-key", "access_token", "accesstoken", "refresh_token", "refreshtoken"],
+  ...["id_token", "idtoken", "auth_token", "authtoken", "client_secret", "clientsecret", "private_key", "privatekey"],
+  ...["credentials", "cookie", "set-cookie", "session_token", "sessiontoken"],
+];
 
 export interface InspectOptions {
   readonly upgrades: Pick<Upgrades, "handle">;

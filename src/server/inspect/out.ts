@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { WebSocket } from "ws";
+import { isRunNotFoundError } from "../../errors.ts";
 import type { MachineDefinition } from "../../protocol/record.ts";
 import { StatelyRun } from "../../protocol/stately.ts";
 import type { Operations, RunChangeMessage } from "../../protocol/view.ts";
@@ -124,7 +125,7 @@ class RunOutput {
       this.#runs.set(id, run);
     }
     try {
-      const record = await this.#source.call("run.record", { id });
+      const record = await this.#source.call("run.record", run.told === undefined ? { id } : { id, after: run.told });
       for (const message of run.messages(record, await this.#machine(record.machine))) {
         if (this.#stopped) return;
         this.#socket.send(JSON.stringify(message));
@@ -151,10 +152,9 @@ class RunOutput {
   #fail(error: unknown): void {
     if (this.#stopped) return;
     this.stop();
-    const status = (error as { readonly status?: unknown }).status;
     const message = error instanceof Error ? error.message : String(error);
     // A reason may have 123 bytes; the cut must not split a character.
     const reason = Buffer.from(message).subarray(0, 120).toString("utf8").replaceAll("\ufffd", "");
-    this.#socket.close(status === 404 ? NO_SUCH_RUN : FAILED, reason);
+    this.#socket.close(isRunNotFoundError(error) ? NO_SUCH_RUN : FAILED, reason);
   }
 }
