@@ -48,6 +48,17 @@ export type { ResultOptions } from "./client/run-handle.ts";
 export type { ErrorCode, ErrorData, InputIssue } from "./errors.ts";
 export type { ConnectionOptions, TlsOptions } from "./nats/connection.ts";
 export type {
+  BulkItem,
+  GroupDecisionView,
+  GroupMachineView,
+  HealthVerdict,
+  HealthView,
+  Population,
+  RejectedView,
+  RunFrame,
+  RunRecord,
+} from "./protocol/record.ts";
+export type {
   EventView,
   Explanation,
   GroupView,

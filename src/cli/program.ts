@@ -9,6 +9,7 @@ import { addEventsCommands } from "./commands/events.ts";
 import { addGroupsCommands } from "./commands/groups.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addPublishCommand } from "./commands/publish.ts";
+import { addRejectedCommands } from "./commands/rejected.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addRunsCommands } from "./commands/runs.ts";
 import { addSchedulesCommands } from "./commands/schedules.ts";
@@ -61,6 +62,7 @@ export function createProgram(cli: Cli): Command {
   addWorkersCommands(program, cli);
   addSchedulesCommands(program, cli);
   addEventsCommands(program, cli);
+  addRejectedCommands(program, cli);
   addTopCommand(program, cli);
   addInspectCommand(program, cli);
   return program;

@@ -14,7 +14,15 @@ import {
   type ConnectionOptions,
 } from "../nats/connection.ts";
 import { createNames, DEFAULT_PREFIX, prefixOption, type Names } from "../nats/subjects.ts";
-import type { HealthView } from "../protocol/record.ts";
+import type {
+  BulkItem,
+  GroupDecisionView,
+  GroupMachineView,
+  HealthView,
+  Population,
+  RejectedView,
+  RunRecord,
+} from "../protocol/record.ts";
 import type {
   EventView,
   Explanation,
@@ -195,6 +203,16 @@ export class Client {
     explain: (id: string): Promise<Explanation> => this.#call("run.explain", { id }),
     /** What happened to it, oldest first. @throws RunNotFoundError */
     events: (id: string): Pages<RunEventView> => this.#pages("run.events", { id }),
+    /** How many a list has in all: counts up to 100,000, and says so. */
+    count: (query: RunListQuery = {}): Promise<Operations["run.count"]["reply"]> => this.#call("run.count", query),
+    /** Its life frame by frame: what its machine was told, and the state after each. @throws RunNotFoundError */
+    record: (id: string): Promise<RunRecord> => this.#call("run.record", { id }),
+    /** Cancels up to 1,000 runs, each with an outcome of its own: what becomes of one does not touch the others. */
+    cancelMany: (ids: readonly string[]): Promise<{ readonly items: readonly BulkItem[] }> =>
+      this.#call("run.cancelMany", { ids }),
+    /** Starts up to 1,000 runs again, each with an outcome of its own. */
+    replayMany: (ids: readonly string[]): Promise<{ readonly items: readonly BulkItem[] }> =>
+      this.#call("run.replayMany", { ids }),
     /**
      * Calls back with every change of every run from now on (of one workflow, where it is named), until the returned function is
      * called. Changes are plain NATS messages: `missed` says when some may not have come, and a list tells what holds then.
@@ -219,20 +237,36 @@ export class Client {
     /** Admits nothing more until resumed. */
     pause: ({ limit, key }: GroupId): Promise<GroupView> => this.#call("group.pause", { limit, key }),
     resume: ({ limit, key }: GroupId): Promise<GroupView> => this.#call("group.resume", { limit, key }),
+    /** Who was admitted, queued, cancelled and released, when, and why. Newest first, as far back as the history goes. */
+    decisions: (query: Operations["group.decisions"]["request"]): Pages<GroupDecisionView> =>
+      this.#pages("group.decisions", query),
+    /** Its machine, and the states that it is in. */
+    machine: ({ limit, key }: GroupId): Promise<GroupMachineView> => this.#call("group.machine", { limit, key }),
   };
 
   readonly workflows = {
     list: (): Pages<WorkflowView> => this.#pages("workflow.list", {}),
     /** @throws WorkflowNotFoundError */
     get: (name: string): Promise<WorkflowView> => this.#call("workflow.get", { name }),
+    /** How many runs are in each state of its machine. @throws WorkflowNotFoundError */
+    population: (name: string, { version }: { readonly version?: string | undefined } = {}): Promise<Population> =>
+      this.#call("workflow.population", { name, ...(version !== undefined && { version }) }),
   };
 
   readonly workers = {
     list: (): Pages<WorkerView> => this.#pages("worker.list", {}),
+    /** Has it finish what it runs, take nothing new, and end: as if its process were told to stop. Resolves when it has begun to. */
+    drain: (id: string): Promise<WorkerView> => this.#call("worker.drain", { id }),
   };
 
   readonly events = {
+    /** Newest first. `name`: one, or a pattern such as `user.*`. */
     list: (query: Operations["event.list"]["request"] = {}): Pages<EventView> => this.#pages("event.list", query),
+  };
+
+  /** What could not be used (not JSON, a bad header), with the reason: kept for 7 days. */
+  readonly rejected = {
+    list: (query: Operations["rejected.list"]["request"] = {}): Pages<RejectedView> => this.#pages("rejected.list", query),
   };
 
   /** How the whole is: one verdict and sentence, and the numbers behind it. */

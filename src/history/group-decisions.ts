@@ -77,7 +77,7 @@ export function groupDecisions(
 function candidatesOf(sql: Sql, limit: string, key: string, untilMs: number, size: number): Candidate[] {
   const group = [limit, key];
   const count = sql.prepare(`SELECT count(*) FROM (SELECT 1 FROM run_keys WHERE lim = ? AND key = ? LIMIT ${READ_IN_FULL + 1})`);
-  const [runs] = count.raw().get(group) as [number];
+  const [[runs] = [0]] = count.raw().all(group) as [number][];
   const newest = (max: number): string =>
     `SELECT ${COLUMNS} FROM run_keys k CROSS JOIN runs r ON r.id = k.run
      WHERE k.lim = ? AND k.key = ? AND k.created_at <= ? ORDER BY k.created_at DESC LIMIT ${max}`;
