@@ -31,8 +31,13 @@ export function EventList({ name, onPublish }: EventListProps): JSX.Element {
       call("event.list", { size: PAGE, ...(name !== "" && { name }), ...(cursor !== undefined && { cursor }) }, signal),
     [name],
   );
-  const { items, loaded, error, see } = usePages(load, seqOf);
+  const all = usePages(load, seqOf);
+  const { loaded, error, see } = all;
+  const [pointed, setPointed] = useState(false);
   const [chosen, setChosen] = useState<number | undefined>(undefined);
+  const [atTop, setAtTop] = useState(true);
+  // What arrives while someone points at the rows, or reads further down, waits above.
+  const { items, newer, showNewer } = useHeld(all.items, pointed || !atTop || chosen !== undefined);
   const list = useRef<VirtualListHandle>(null);
   const filter = useRef<HTMLInputElement>(null);
   const at = items.findIndex(({ seq }) => seq === chosen);
@@ -50,18 +55,39 @@ export function EventList({ name, onPublish }: EventListProps): JSX.Element {
     ArrowUp: { does: "previous event", run: () => move(-1) },
     ...(chosen !== undefined && { Escape: { does: "close the event", run: () => setChosen(undefined) } }),
   });
-  const onView = useCallback((_first: number, last: number) => see(last), [see]);
+  const onView = useCallback(
+    (_first: number, last: number, top: boolean) => {
+      see(last);
+      setAtTop(top);
+    },
+    [see],
+  );
   const event = items[at];
   return (
     <div class="events-list">
       <div class="events-bar">
         <NameFilter input={filter} name={name} />
+        {newer > 0 && (
+          <Button
+            class="events-pill"
+            onClick={() => {
+              showNewer();
+              list.current?.scrollTo(0);
+            }}
+          >
+            {newer.toLocaleString("en")} new · show
+          </Button>
+        )}
         {error !== undefined && <span class="events-error">{error}</span>}
       </div>
       {loaded && items.length === 0 ? (
         <NoEvents name={name} onPublish={onPublish} />
       ) : (
-        <div class="events-split">
+        <div
+          class="events-split"
+          onPointerEnter={(pointer) => pointer.pointerType === "mouse" && setPointed(true)}
+          onPointerLeave={() => setPointed(false)}
+        >
           <VirtualList
             class="events-rows"
             role="list"
@@ -82,6 +108,19 @@ export function EventList({ name, onPublish }: EventListProps): JSX.Element {
       )}
     </div>
   );
+}
+
+/** While `hold`, only what was there when it began (and what is older). */
+function useHeld(
+  items: readonly EventView[],
+  hold: boolean,
+): { readonly items: readonly EventView[]; readonly newer: number; readonly showNewer: () => void } {
+  const [newest, setNewest] = useState<number | undefined>(undefined);
+  const first = items[0]?.seq;
+  useEffect(() => setNewest(hold ? first : undefined), [hold]);
+  if (!hold || newest === undefined) return { items, newer: 0, showNewer: () => undefined };
+  const shown = items.filter(({ seq }) => seq <= newest);
+  return { items: shown, newer: items.length - shown.length, showNewer: () => setNewest(first) };
 }
 
 interface EventRowProps {

@@ -115,8 +115,14 @@ export function rateText(perMinute: number): string {
   return perMinute < 10 ? perMinute.toFixed(1) : Math.round(perMinute).toLocaleString("en");
 }
 
+/** An estimate has no tenths. */
+export function secondsText(seconds: number): string {
+  const whole = Math.max(1, Math.round(seconds));
+  return whole < 60 ? `${whole} s` : durationText(whole * 1_000);
+}
+
 export function drainText(group: GroupView): string {
   if (group.waiting === 0) return "";
   if (group.paused) return "paused";
-  return group.drainSeconds === undefined ? "–" : `~${durationText(Math.max(1, Math.round(group.drainSeconds)) * 1_000)}`;
+  return group.drainSeconds === undefined ? "–" : `~${secondsText(group.drainSeconds)}`;
 }

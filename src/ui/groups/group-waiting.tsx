@@ -8,6 +8,7 @@ import { RunLink } from "../kit/links.tsx";
 import { Duration } from "../kit/time.tsx";
 import { Link } from "../router.tsx";
 import { runsAt } from "../workflows/filter-address.ts";
+import { secondsText } from "./group-row.tsx";
 import { bornAt } from "./run-age.ts";
 
 export interface GroupWaitingProps {
@@ -28,7 +29,7 @@ export function GroupWaiting({ group, runs }: GroupWaitingProps): JSX.Element {
       {waiting > 0 && (
         <ol class="groups-runs groups-waiting">
           {waitingRuns.map((id, i) => (
-            <WaitingRun key={id} id={id} place={i + 1} run={runs.get(id)} />
+            <WaitingRun key={id} id={id} place={i + 1} run={runs.get(id)} inSeconds={expected(group, i + 1)} />
           ))}
           {waitingRuns.length < waiting && (
             <li class="groups-run-rest">
@@ -47,9 +48,15 @@ interface WaitingRunProps {
   readonly id: string;
   readonly place: number;
   readonly run: RunView | undefined;
+  /** Until it is admitted, at the present rate. */
+  readonly inSeconds: number | undefined;
 }
 
-function WaitingRun({ id, place, run }: WaitingRunProps): JSX.Element {
+function expected({ paused, startsPerMinute }: GroupView, place: number): number | undefined {
+  return paused || startsPerMinute <= 0 ? undefined : (place * 60) / startsPerMinute;
+}
+
+function WaitingRun({ id, place, run, inSeconds }: WaitingRunProps): JSX.Element {
   const [why, setWhy] = useState<string | undefined>(undefined);
   const ask = async () => {
     try {
@@ -65,7 +72,10 @@ function WaitingRun({ id, place, run }: WaitingRunProps): JSX.Element {
       <RunLink id={id} />
       <span class="groups-run-what kit-muted">
         {run !== undefined && run.priority !== 0 && <span title="Higher goes first">priority {run.priority}</span>}
-        {place === 1 && (run === undefined || run.priority === 0) && "next"}
+        {run !== undefined && run.priority !== 0 && " · "}
+        {place === 1 && "next"}
+        {place === 1 && inSeconds !== undefined && ", "}
+        {inSeconds !== undefined && <span title="Until it is admitted, at the present rate">in ~{secondsText(inSeconds)}</span>}
       </span>
       <Button kind="quiet" aria-expanded={why !== undefined} onClick={() => (why === undefined ? void ask() : setWhy(undefined))}>
         Why?

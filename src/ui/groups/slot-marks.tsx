@@ -64,7 +64,7 @@ export interface WaitingMarksProps {
   readonly most?: number;
 }
 
-export function WaitingMarks({ group, most = 16 }: WaitingMarksProps): JSX.Element | null {
+export function WaitingMarks({ group, most = 20 }: WaitingMarksProps): JSX.Element | null {
   const { waiting, waitingRuns } = group;
   if (waiting === 0) return null;
   return (
