@@ -1,6 +1,7 @@
 /** JSON to read: coloured, what is nested can be closed. Long strings and lists are cut until asked for. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { REDACTED } from "../../protocol/redact.ts";
 import "./kit.css";
 
 export interface JsonViewProps {
@@ -85,6 +86,13 @@ function Nested({ label, list, entries, open }: NestedProps): JSX.Element {
 
 function Scalar({ value }: { readonly value: unknown }): JSX.Element {
   const [all, setAll] = useState(false);
+  if (value === REDACTED) {
+    return (
+      <span class="kit-json-redacted" title="Fields with this name are neither stored nor shown">
+        redacted
+      </span>
+    );
+  }
   if (typeof value !== "string") {
     return <span class={typeof value === "number" ? "kit-json-number" : "kit-json-literal"}>{String(value)}</span>;
   }
