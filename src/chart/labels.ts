@@ -91,6 +91,7 @@ export function duration(ms: number): string {
 export function guardLabel(guard: unknown): string | undefined {
   if (guard === undefined || guard === null) return undefined;
   if (typeof guard === "string") return guard;
+  if (typeof guard !== "function" && !isRecord(guard)) return brief(guard);
   const { name, guards } = partsOf(guard);
   const inner = guards.map((one) => {
     const label = guardLabel(one) ?? "?";
@@ -106,7 +107,12 @@ export function guardLabel(guard: unknown): string | undefined {
 function partsOf(guard: unknown): { readonly name: string; readonly guards: readonly unknown[] } {
   const holder = (typeof guard === "function" ? guard : isRecord(guard) ? guard : {}) as Readonly<Record<string, unknown>>;
   const name = typeof holder["type"] === "string" ? holder["type"] : typeof holder["name"] === "string" ? holder["name"] : "";
-  return { name, guards: listOf(holder["guards"]) };
+  // Beside the name as XState has them, or as parameters, as `describeMachine` writes them.
+  return { name, guards: listOf(holder["guards"] ?? paramsOf(holder)["guards"]) };
+}
+
+function paramsOf(holder: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return isRecord(holder["params"]) ? holder["params"] : {};
 }
 
 /** Built-in actions that say little by their own name. */
@@ -130,7 +136,7 @@ export function actionLabel(action: unknown): string | undefined {
   const holder = action as Readonly<Record<string, unknown>>;
   const type = typeof holder["type"] === "string" ? holder["type"] : typeof holder["name"] === "string" ? holder["name"] : "";
   if (type === "xstate.raise") {
-    const event = holder["event"];
+    const event = holder["event"] ?? paramsOf(holder)["event"];
     const raised = isRecord(event) && typeof event["type"] === "string" ? event["type"] : undefined;
     return raised === undefined || raised.startsWith("xstate.after.") ? undefined : `raise ${raised}`;
   }

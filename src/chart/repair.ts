@@ -3,28 +3,28 @@
  * nowhere, states without an initial one. What had to be changed is noted beside it, and never thrown: a chart with a broken
  * state is more use than none. Sound definitions come out as they went in, but for what is not drawn.
  */
-import { createMachine } from "xstate";
-
 export type Json = Readonly<Record<string, unknown>>;
 
 /** Where notes are kept: XState keeps unknown keys of states and transitions. */
 export const PROBLEMS = "chart:problems";
 
 const TYPES = new Set(["atomic", "compound", "parallel", "final", "history"]);
-/** What is drawn. The rest (context, schemas, output) is left out: it may be anything. */
 const MAX_DEPTH = 100;
+/** As a name of a state or an event it would change what the objects are made of. */
+const FORBIDDEN = "__proto__";
 
 interface Place {
   readonly ids: Set<string>;
   readonly machineId: string;
 }
 
-/** The part of XState's nodes that targets are looked up in. */
+/** What targets are looked up in. */
 interface Skeleton {
   readonly key: string;
   readonly parent?: Skeleton;
-  readonly states: Readonly<Record<string, Skeleton>>;
-  readonly machine: { getStateNodeById(id: string): unknown };
+  readonly states: Map<string, Skeleton>;
+  /** Of the whole machine. */
+  readonly byId: Map<string, Skeleton>;
 }
 
 export function isRecord(value: unknown): value is Json {
@@ -42,8 +42,7 @@ export function repair(definition: unknown): Json {
   const machineId = typeof given["id"] === "string" && given["id"] !== "" ? given["id"] : "(machine)";
   const config = repairState(given, [], { ids: new Set(), machineId }, 0);
   if (!isRecord(definition)) note(config, `expected a machine's definition, got ${brief(definition)}`);
-  const skeleton = createMachine(withoutTransitions(config) as never);
-  repairTargets(config, skeleton.root as unknown as Skeleton);
+  repairTargets(config, skeletonOf(config, machineId, [], new Map()));
   return config;
 }
 
@@ -104,7 +103,9 @@ function repairStates(given: Json, config: Mutable, path: readonly string[], pla
   if (states !== undefined && states !== null && !isRecord(states)) {
     note(config, `the sender left out the states in here: ${brief(states)}`);
   }
-  const keys = isRecord(states) && depth < MAX_DEPTH ? Object.keys(states) : [];
+  const all = isRecord(states) && depth < MAX_DEPTH ? Object.keys(states) : [];
+  const keys = all.filter((key) => key !== FORBIDDEN);
+  if (keys.length < all.length) note(config, `XState takes no state of the name ${FORBIDDEN}`);
   if (depth >= MAX_DEPTH && isRecord(states)) note(config, `states nested deeper than ${MAX_DEPTH} are not drawn`);
   if (typeof type === "string" && TYPES.has(type)) config["type"] = type;
   else if (type !== undefined && type !== null) note(config, `unknown type ${brief(type)}`);
@@ -130,6 +131,8 @@ function repairStates(given: Json, config: Mutable, path: readonly string[], pla
       given["initial"] === undefined ? "no initial state is given" : `there is no initial state ${brief(given["initial"])}`;
     note(config, what);
   }
+  // XState takes an empty name for none.
+  if (config["initial"] === "") config["initial"] = { target: "" };
 }
 
 /** Machine definitions (not configurations) have objects with lists of ids here. */
@@ -162,7 +165,7 @@ function repairTransitions(given: Json, config: Mutable): void {
 function entriesOf(given: Json, name: string, config: Mutable): readonly [string, unknown][] {
   const value = given[name];
   if (value === undefined || value === null) return [];
-  if (isRecord(value)) return Object.entries(value);
+  if (isRecord(value)) return Object.entries(value).filter(([key]) => key !== FORBIDDEN);
   note(config, `the sender left out the transitions in '${name}': ${brief(value)}`);
   return [];
 }
@@ -191,17 +194,23 @@ function repairTransition(given: unknown): Mutable {
   };
 }
 
-function withoutTransitions(config: Json): Json {
-  const { id, type, initial, history, states } = config;
-  return {
-    ...(id === undefined ? {} : { id }),
-    ...(type === undefined ? {} : { type }),
-    ...(initial === undefined ? {} : { initial }),
-    ...(history === undefined ? {} : { history }),
-    ...(isRecord(states)
-      ? { states: Object.fromEntries(Object.entries(states).map(([key, state]) => [key, withoutTransitions(state as Json)])) }
-      : {}),
-  };
+function skeletonOf(
+  config: Json,
+  machineId: string,
+  path: readonly string[],
+  byId: Map<string, Skeleton>,
+  parent?: Skeleton,
+): Skeleton {
+  const key = path.at(-1) ?? machineId;
+  const node: Skeleton = { key, states: new Map(), byId, ...(parent === undefined ? {} : { parent }) };
+  byId.set(typeof config["id"] === "string" ? config["id"] : [machineId, ...path].join("."), node);
+  const { states } = config;
+  if (isRecord(states)) {
+    for (const [name, state] of Object.entries(states)) {
+      node.states.set(name, skeletonOf(state as Json, machineId, [...path, name], byId, node));
+    }
+  }
+  return node;
 }
 
 function repairTargets(config: Mutable, node: Skeleton): void {
@@ -220,7 +229,7 @@ function repairTargets(config: Mutable, node: Skeleton): void {
   }
   if (!isRecord(config["states"])) return;
   for (const [key, state] of Object.entries(config["states"])) {
-    const child = node.states[key];
+    const child = node.states.get(key);
     if (child !== undefined) repairTargets(state as Mutable, child);
   }
 }
@@ -238,22 +247,34 @@ function keepTargets(holder: Mutable, node: Skeleton): void {
 
 /** The rules of XState's `resolveTarget`. */
 function resolves(node: Skeleton, target: string): boolean {
-  if (target.startsWith("#")) {
-    try {
-      return node.machine.getStateNodeById(target) !== undefined;
-    } catch {
-      return false;
-    }
-  }
+  if (target.startsWith("#")) return resolvesId(node, target);
   const internal = target.startsWith(".");
-  if (node.parent === undefined) return internal && walks(node, target.slice(1));
-  return walks(node.parent, internal ? node.key + target : target);
+  if (node.parent === undefined) return internal && walks(node, pathOf(target.slice(1)));
+  return walks(node.parent, pathOf(internal ? node.key + target : target));
 }
 
-function walks(from: Skeleton, path: string): boolean {
+function resolvesId({ byId }: Skeleton, target: string): boolean {
+  const [id = "", ...path] = pathOf(target.slice(1));
+  const node = byId.get(id);
+  return node !== undefined && walks(node, path);
+}
+
+/** Split at dots that no backslash stands before: XState's `toStatePath`. */
+function pathOf(text: string): string[] {
+  const path = [""];
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === ".") path.push("");
+    else path[path.length - 1] += text[i] === "\\" ? String(text[++i]) : text[i];
+  }
+  return path;
+}
+
+function walks(from: Skeleton, path: readonly string[]): boolean {
   let node: Skeleton | undefined = from;
-  for (const [key] of path.matchAll(/(?:\\.|[^.\\])+/g)) {
-    node = Object.hasOwn(node.states, key.replaceAll(/\\(.)/g, "$1")) ? node.states[key.replaceAll(/\\(.)/g, "$1")] : undefined;
+  for (const key of path) {
+    // XState stops at an empty part, wherever it stands.
+    if (key === "") return true;
+    node = node.states.get(key);
     if (node === undefined) return false;
   }
   return true;

@@ -36,18 +36,32 @@ export function defaultCollapsed(model: ChartModel): ReadonlySet<string> {
   let level = [nodeOf(model, model.root)];
   while (level.length > 0) {
     const next: ChartNode[] = [];
-    for (const node of level) {
-      if (node.children.length === 0) continue;
-      if (node.parent !== undefined && (isStep(model, node) || shown + node.children.length > MAX_VISIBLE)) {
-        collapsed.add(node.id);
-        continue;
+    // Of those that are equally large, all are opened or none: which of them would be chance.
+    for (const alike of bySize(level)) {
+      const size = alike.reduce((sum, node) => sum + node.children.length, 0);
+      const opens = alike[0]?.parent === undefined || shown + size <= MAX_VISIBLE;
+      for (const node of alike) {
+        if (!opens || isStep(model, node)) {
+          collapsed.add(node.id);
+        } else {
+          shown += node.children.length;
+          next.push(...node.children.map((id) => nodeOf(model, id)));
+        }
       }
-      shown += node.children.length;
-      next.push(...node.children.map((id) => nodeOf(model, id)));
     }
     level = next;
   }
   return collapsed;
+}
+
+/** Those with states in them, the smallest first. */
+function bySize(nodes: readonly ChartNode[]): ChartNode[][] {
+  const sizes = new Map<number, ChartNode[]>();
+  for (const node of nodes) {
+    const { length } = node.children;
+    if (length > 0) sizes.set(length, [...(sizes.get(length) ?? []), node]);
+  }
+  return [...sizes].sort(([a], [b]) => a - b).map(([, alike]) => alike);
 }
 
 /** A region of a parallel state whose regions depend on each other, or that is one of many. */

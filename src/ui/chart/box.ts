@@ -1,6 +1,6 @@
 /** What is written in the box of a state and in the pill of an arrow, and how large that makes them. Knows no places. */
 import type { Arrow, ChartEdge, ChartModel, ChartNode, Tone } from "../../chart/index.ts";
-import { pathLabel } from "../../chart/index.ts";
+import { isStep, pathLabel } from "../../chart/index.ts";
 import { shorten, wrap, type Measure } from "./measure.ts";
 
 export interface Row {
@@ -30,12 +30,13 @@ export interface Box {
 export interface PillRow {
   readonly edge?: string;
   readonly text: string;
+  /** The guard; where it is all on one line, the actions too. */
   readonly guard?: string;
   readonly actions?: string;
   readonly tone: Tone;
   /** Lines that it takes. */
   readonly lines: number;
-  /** Event and guard stand on one line. */
+  /** All of it stands on one line. */
   readonly inline: boolean;
 }
 
@@ -51,7 +52,10 @@ export const LINE = 15;
 export const PAD = 12;
 export const ROW_INDENT = 16;
 const MAX_TEXT = 220;
+const MAX_REST = 190;
 const MAX_PILL = 210;
+/** What belongs to one event stands on one line if it is no wider. */
+const MAX_INLINE = 190;
 const MAX_PILL_ROWS = 6;
 /** Signs of edges by what they mean, besides colour. */
 export const SIGNS: Readonly<Record<Tone, string>> = { plain: "", ok: "✓ ", error: "✕ ", timer: "◷ ", always: "" };
@@ -67,7 +71,7 @@ export function boxOf(model: ChartModel, node: ChartNode, collapsed: boolean, de
   const rows = rowsOf(model, node, collapsed, details).map((row) => ({
     ...row,
     text: shorten(row.text, "event", MAX_TEXT, measure),
-    ...(row.rest === undefined ? {} : { rest: shorten(row.rest, "mono", 150, measure) }),
+    ...(row.rest === undefined ? {} : { rest: shorten(row.rest, "mono", MAX_REST, measure) }),
   }));
   const tags = node.tags.map((tag) => shorten(tag, "text", 90, measure));
   const titleWidth =
@@ -105,6 +109,7 @@ function count(model: ChartModel, node: ChartNode): number {
 
 /** Room for the name of any state that it may be in, so that the box needs no other size when that changes. */
 function standingRoom(model: ChartModel, node: ChartNode, measure: Measure): number {
+  const step = isStep(model, node);
   let room = measure("not active", "text");
   const visit = (id: string): void => {
     const inner = model.nodes.get(id);
@@ -136,11 +141,16 @@ function rowsOf(model: ChartModel, node: ChartNode, collapsed: boolean, details:
     rows.push(...node.exit.map((text): Row => ({ kind: "exit", sign: "←", text, tone: "plain" })));
     for (const id of node.edges) {
       const edge = model.edges.get(id);
-      if (edge === undefined || (edge.targets.length > 0 && !edge.self)) continue;
+      if (edge === undefined || (edge.targets.length > 0 && !edge.self) || isMachinery(edge)) continue;
       rows.push(stayRow(edge));
     }
   }
   return rows;
+}
+
+/** Events of XState itself that are held back say nothing about what the machine is for. */
+export function isMachinery(edge: ChartEdge): boolean {
+  return edge.forbidden && edge.eventType.startsWith("xstate.");
 }
 
 function stayRow(edge: ChartEdge): Row {
@@ -182,15 +192,15 @@ function pillRow(edge: ChartEdge, details: boolean, measure: Measure): PillRow {
   const guard = edge.guard === undefined ? undefined : shorten(`if ${edge.guard}`, "mono", MAX_PILL, measure);
   const actions =
     details && edge.actions.length > 0 ? shorten(`/ ${edge.actions.join(", ")}`, "mono", MAX_PILL, measure) : undefined;
-  const inline = guard !== undefined && measure(text, "event") + 6 + measure(guard, "mono") <= 170;
+  const further = [guard, actions].filter((part) => part !== undefined);
+  const inline = further.length > 0 && measure(text, "event") + 6 + measure(further.join(" "), "mono") <= MAX_INLINE;
+  const row = { edge: edge.id, text, tone: edge.tone, inline };
+  if (inline) return { ...row, guard: further.join(" "), lines: 1 };
   return {
-    edge: edge.id,
-    text,
+    ...row,
     ...(guard === undefined ? {} : { guard }),
     ...(actions === undefined ? {} : { actions }),
-    tone: edge.tone,
-    lines: 1 + (guard === undefined || inline ? 0 : 1) + (actions === undefined ? 0 : 1),
-    inline,
+    lines: 1 + further.length,
   };
 }
 

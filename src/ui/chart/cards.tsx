@@ -7,7 +7,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { nodeOf, pathLabel, type ChartEdge, type ChartModel, type ChartNode } from "../../chart/index.ts";
 import type { RunFrame } from "../../protocol/record.ts";
 import { shortCount } from "./badges.tsx";
-import { SIGNS } from "./box.ts";
+import { isMachinery, SIGNS } from "./box.ts";
 import { highlight, type Lit } from "./highlight.ts";
 import { leftText, useNow } from "./timers.tsx";
 
@@ -55,7 +55,7 @@ function Card(props: CardProps): JSX.Element {
   const { model, node, collapsed, counts, details, onToggle, onState } = props;
   const isCollapsed = collapsed.has(node.id);
   const hasStates = node.children.length > 0;
-  const edges = node.edges.map((id) => model.edges.get(id)).filter((edge) => edge !== undefined);
+  const edges = node.edges.map((id) => model.edges.get(id)).filter((edge) => edge !== undefined && !isMachinery(edge));
   const count = counts?.[node.id] ?? 0;
   const press = (): void => {
     if (hasStates && (isCollapsed || onState === undefined)) onToggle(node.id);

@@ -35,6 +35,8 @@ export interface ChartProps {
   readonly active: readonly string[];
   /** Ids of the transitions just taken. */
   readonly taken?: readonly string[] | undefined;
+  /** What `taken` belongs to, the number of a frame for instance: the same transitions of another moment move again. */
+  readonly moment?: string | number | undefined;
   /** By id of the state. */
   readonly counts?: Readonly<Record<string, number>> | undefined;
   readonly timers?: RunFrame["timers"] | undefined;
@@ -58,7 +60,7 @@ export function Chart(props: ChartProps): JSX.Element {
 }
 
 function ChartOf(props: ChartProps): JSX.Element {
-  const { definition, active, taken = NONE, counts, timers, steps, at, onState, selected } = props;
+  const { definition, active, taken = NONE, moment, counts, timers, steps, at, onState, selected } = props;
   const model = useMemo(() => createChartModel(definition.definition), [definition.hash]);
   const compounds = useMemo(() => collapsible(model), [model]);
   const initially = useMemo(() => defaultCollapsed(model), [model]);
@@ -97,7 +99,11 @@ function ChartOf(props: ChartProps): JSX.Element {
     panel: wantsCards ? undefined : size,
   });
   const isCards = wantsCards || failed !== undefined;
-  const lit = useMemo(() => ({ active, taken, steps, selected }), [active, taken, steps, selected]);
+  const takenKey = `${moment ?? ""}\n${taken.join("\n")}`;
+  const lit = useMemo(
+    () => ({ active, taken, steps, selected, moment: takenKey }),
+    [active.join("\n"), takenKey, steps, selected],
+  );
   const now = useMemo(() => (at === undefined ? undefined : Date.parse(at)), [at]);
 
   // What people have not moved themselves fits again when the panel changes.

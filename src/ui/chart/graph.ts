@@ -45,6 +45,8 @@ export interface Sketch {
   readonly arrows: ReadonlyMap<string, { readonly arrow: Arrow; readonly pill: Pill | undefined }>;
 }
 
+/** Labels read their options themselves, and inherit none. */
+const INLINE = { "elk.edgeLabels.inline": "true", "elk.edgeLabels.placement": "CENTER" };
 const DOT = 9;
 const MARGIN = 18;
 
@@ -67,8 +69,10 @@ export function sketch(
       id,
       sources: [from],
       targets: [to],
-      ...(pill === undefined ? {} : { labels: [{ id: `label ${id}`, text: "x", width: pill.width, height: pill.height }] }),
-      ...(arrow.dependency === true || arrow.edges.every(({ tone }) => tone === "ok")
+      ...(pill === undefined
+        ? {}
+        : { labels: [{ id: `label ${id}`, text: "x", width: pill.width, height: pill.height, layoutOptions: INLINE }] }),
+      ...(isMain(model, arrow)
         ? { layoutOptions: { "elk.layered.priority.straightness": "10", "elk.layered.priority.shortness": "10" } }
         : {}),
     });
@@ -78,6 +82,7 @@ export function sketch(
       if (boxes.has(target)) edges.push({ id: `default ${node.id} ${target}`, sources: [node.id], targets: [target] });
     }
   }
+  const down = orientation === "down";
   const elkNode = (id: string): ElkNode => {
     const box = boxes.get(id)!;
     const isOpen = box.node.children.length > 0 && !box.collapsed;
@@ -98,13 +103,24 @@ export function sketch(
       children,
       layoutOptions: {
         "elk.padding": `[top=${box.height + 14},left=${MARGIN},bottom=${MARGIN},right=${MARGIN}]`,
+        // For the header. ELK lays out to the right and turns the result, but not this: it has to be given turned.
         "elk.nodeSize.constraints": "MINIMUM_SIZE",
-        "elk.nodeSize.minimum": `(${box.width},${box.height})`,
+        "elk.nodeSize.minimum": down ? `(${box.height},${box.width})` : `(${box.width},${box.height})`,
+        "elk.contentAlignment": down ? "V_CENTER H_LEFT" : "H_CENTER V_TOP",
       },
     };
   };
   const graph: ElkNode = { id: "drawing", children: [elkNode(model.root)], edges, layoutOptions: options(orientation) };
   return { graph, boxes, arrows };
+}
+
+/** The way that a run takes if all goes well is drawn straight: what is done, and from each state its first transition. */
+function isMain(model: ChartModel, arrow: Arrow): boolean {
+  if (arrow.dependency === true) return true;
+  const [first] = arrow.edges;
+  if (first === undefined || arrow.back || arrow.edges.some(({ tone }) => tone === "error" || tone === "timer")) return false;
+  const leaving = nodeOf(model, first.source).edges.find((id) => (model.edges.get(id)?.targets.length ?? 0) > 0);
+  return arrow.edges.every(({ tone }) => tone === "ok") || first.id === leaving;
 }
 
 function options(orientation: Orientation): Record<string, string> {
@@ -115,8 +131,6 @@ function options(orientation: Orientation): Record<string, string> {
     "elk.edgeRouting": "ORTHOGONAL",
     "elk.json.shapeCoords": "ROOT",
     "elk.json.edgeCoords": "ROOT",
-    "elk.edgeLabels.inline": "true",
-    "elk.edgeLabels.placement": "CENTER",
     "elk.padding": "[top=8,left=8,bottom=8,right=8]",
     "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
     "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES",
@@ -158,7 +172,7 @@ export function drawingOf(model: ChartModel, { boxes, arrows }: Sketch, placed: 
       const { arrow, pill } = known;
       lines.push({
         arrow,
-        points: arrow.back ? points.toReversed() : points,
+        points: belowHeader(arrow.back ? points.toReversed() : points, arrow, drawn),
         ...(pill === undefined || label === undefined ? {} : { pill: { ...pill, x: label.x ?? 0, y: label.y ?? 0 } }),
       });
     } else if (edge.id.startsWith("start ")) {
@@ -171,6 +185,19 @@ export function drawingOf(model: ChartModel, { boxes, arrows }: Sketch, placed: 
     }
   }
   return { width: placed.width ?? 0, height: placed.height ?? 0, boxes: drawn, arrows: lines, dots: starts };
+}
+
+/** An arrow from a state to one within it begins under its header, and does not run through what is written there; likewise its end. */
+function belowHeader(points: readonly ElkPoint[], arrow: Arrow, boxes: readonly PlacedBox[]): readonly ElkPoint[] {
+  const cut = (line: readonly ElkPoint[], id: string): readonly ElkPoint[] => {
+    const box = boxes.find(({ node }) => node.id === id);
+    const [first, second] = line;
+    if (box === undefined || first === undefined || second === undefined || box.node.children.length === 0 || box.collapsed)
+      return line;
+    const rule = box.y + box.height;
+    return Math.abs(first.y - box.y) < 1 && second.y > rule ? [{ x: first.x, y: rule }, ...line.slice(1)] : line;
+  };
+  return cut(cut(points, arrow.source).toReversed(), arrow.target).toReversed();
 }
 
 function pointsOf(edge: ElkExtendedEdge): ElkPoint[] {

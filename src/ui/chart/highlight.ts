@@ -4,8 +4,11 @@
  */
 import { innermost, isStep, nodeOf, standing, visibleFor, type ChartModel } from "../../chart/index.ts";
 import type { RunFrame } from "../../protocol/record.ts";
+import type { StepView } from "../../protocol/view.ts";
 
 export interface Lit {
+  /** Changes when something was taken: the same transitions of another moment move again. */
+  readonly moment: string;
   readonly active: readonly string[];
   readonly taken: readonly string[];
   readonly steps: RunFrame["steps"] | undefined;
@@ -25,16 +28,17 @@ export function highlight(container: Element, model: ChartModel, collapsed: Read
     if (edge.targets.length > 0 && edge.targets.every((target) => visibleFor(model, target, collapsed) === box)) flashed.add(box);
   }
 
+  const moment = lit.moment;
   for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-state]")) {
     const id = element.dataset["state"] ?? "";
     set(element, "active", active.has(id));
     set(element, "leaf", leaves.has(id) || (collapsed.has(id) && active.has(id)));
     set(element, "selected", id === lit.selected);
-    restart(element, "flashed", flashed.has(id));
+    restart(element, "flashed", flashed.has(id), moment);
     if (element.getAttribute("role") === "treeitem") element.setAttribute("aria-selected", String(active.has(id)));
   }
   for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-edge]")) {
-    restart(element, "taken", taken.has(element.dataset["edge"] ?? ""));
+    restart(element, "taken", taken.has(element.dataset["edge"] ?? ""), moment);
   }
   const arrows = new Set<string>();
   for (const id of taken) {
@@ -44,7 +48,7 @@ export function highlight(container: Element, model: ChartModel, collapsed: Read
     }
   }
   for (const element of container.querySelectorAll<SVGElement>(".chart-arrow, .chart-pill")) {
-    restart(element, "taken", arrows.has(element.dataset["arrow"] ?? ""));
+    restart(element, "taken", arrows.has(element.dataset["arrow"] ?? ""), moment);
   }
   for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-standing]")) {
     stand(element, model, active, lit.steps);
@@ -56,13 +60,18 @@ function set(element: HTMLElement | SVGElement, name: string, value: boolean): v
   else if (element.dataset[name] === undefined) element.dataset[name] = "";
 }
 
-/** The same transition taken again moves again. */
-function restart(element: HTMLElement | SVGElement, name: string, value: boolean): void {
+/** Which moment an element moves for: rendering again at the same one is not a reason to move again. */
+const moments = new WeakMap<Element, string>();
+
+/** The same transition taken again moves again: the animation has two names, by turns. */
+function restart(element: HTMLElement | SVGElement, name: string, value: boolean, moment: string): void {
   const was = element.dataset[name];
   if (!value) {
     if (was !== undefined) delete element.dataset[name];
-  } else {
+    moments.delete(element);
+  } else if (was === undefined || moments.get(element) !== moment) {
     element.dataset[name] = was === "a" ? "b" : "a";
+    moments.set(element, moment);
   }
 }
 
@@ -82,21 +91,30 @@ export function standingOf(model: ChartModel, id: string, active: ReadonlySet<st
   if (node === undefined) return { text: "", ending: "none" };
   const isAStep = isStep(model, node);
   const step = isAStep ? steps?.[node.key] : undefined;
-  const attempts = step !== undefined && step.attempts > 1 ? ` · attempt ${step.attempts}` : "";
   const inside = [...active].filter((other) => other !== id && isWithin(model, other, id));
   const leaf = inside.at(-1) === undefined ? undefined : nodeOf(model, inside.at(-1)!);
   if (leaf !== undefined) {
     const text = isAStep ? leaf.key : (standing(model, id, active) ?? "");
     return {
-      text: text + attempts,
+      text: text + attemptsOf(step, leaf.key === "executing"),
       ending: leaf.kind === "final" ? (leaf.ending ?? "ok") : leaf.key === "blocked" ? "none" : "active",
     };
   }
   if (step !== undefined) {
     const ending = { SUCCEEDED: "ok", FAILED: "error", CANCELLED: "cancelled" }[step.status as string] ?? "none";
-    return { text: step.status.toLowerCase() + attempts, ending };
+    return { text: step.status.toLowerCase() + attemptsOf(step, step.status === "RUNNING"), ending };
   }
+  if (active.size === 0) return { text: `${countWithin(model, id)} states`, ending: "none" };
   return { text: active.has(id) ? "active" : "not active", ending: active.has(id) ? "active" : "none" };
+}
+
+function attemptsOf(step: StepView | undefined, isRunning: boolean): string {
+  if (step === undefined || step.attempts < 2) return "";
+  return isRunning ? ` · attempt ${step.attempts}` : ` · ${step.attempts} attempts`;
+}
+
+function countWithin(model: ChartModel, id: string): number {
+  return nodeOf(model, id).children.reduce((sum, child) => sum + 1 + countWithin(model, child), 0);
 }
 
 function isWithin(model: ChartModel, id: string, ancestor: string): boolean {

@@ -72,6 +72,7 @@ function Header({ box, measure, isOpen }: StateBoxPropsOf): JSX.Element {
   const inset = node.kind === "final" ? 2 : 0;
   const chevron = node.children.length > 0;
   const left = PAD + inset + (chevron ? 14 : 0);
+  const alone = !chevron && box.rows.length === 0 && box.description.length === 0 && box.tags.length === 0;
   let after = left + measure(box.title, "title") + 8;
   const tags = box.tags.map((tag) => {
     const place = { tag, x: after, width: measure(tag, "text") + 10 };
@@ -89,7 +90,7 @@ function Header({ box, measure, isOpen }: StateBoxPropsOf): JSX.Element {
           transform={`translate(${PAD - 1 + inset} ${isOpen ? 13.5 : 13})`}
         />
       )}
-      <text class="chart-title" x={left} y={TITLE / 2 + 4.5 + inset}>
+      <text class="chart-title" data-alone={alone ? "" : undefined} x={alone ? w / 2 : left} y={TITLE / 2 + 4.5 + inset}>
         {box.title}
       </text>
       {node.kind === "parallel" && <path class="chart-parallel" d={`M${after} 10v10m4 -10v10`} />}

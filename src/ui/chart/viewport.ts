@@ -25,12 +25,22 @@ const MARGIN = 16;
 /** Smaller than this, nothing can be read: a chart opens at a part of it rather. */
 const MIN_READABLE = 0.55;
 
-export function fitted(panel: Size, drawing: Size, max = 1): View {
-  const scale = Math.max(
-    MIN_SCALE,
-    Math.min(max, (panel.width - 2 * MARGIN) / drawing.width, (panel.height - 2 * MARGIN) / drawing.height),
-  );
-  return { scale, x: (panel.width - drawing.width * scale) / 2, y: (panel.height - drawing.height * scale) / 2 };
+/** The buttons at the upper right are over the drawing: nothing of it comes to lie there if that can be avoided. */
+const TOOLS: Size = { width: 262, height: 44 };
+
+export function fitted(panel: Size, drawing: Size): View {
+  const at = (top: number): View => {
+    const room = { width: panel.width - 2 * MARGIN, height: panel.height - top - MARGIN };
+    const scale = Math.max(MIN_SCALE, Math.min(1, room.width / drawing.width, room.height / drawing.height));
+    const [width, height] = [drawing.width * scale, drawing.height * scale];
+    return { scale, x: (panel.width - width) / 2, y: Math.max(top, (panel.height - height) / 2) };
+  };
+  const whole = at(MARGIN);
+  const isCovered = whole.y < TOOLS.height && whole.x + drawing.width * whole.scale > panel.width - TOOLS.width;
+  if (!isCovered) return whole;
+  // Moved to the left, or down, whichever leaves it larger.
+  const left = { ...whole, x: panel.width - TOOLS.width - drawing.width * whole.scale };
+  return left.x >= MARGIN ? left : at(TOOLS.height);
 }
 
 export class Viewport {
