@@ -5,14 +5,15 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { RunFrame } from "../../protocol/record.ts";
 import { Button } from "../kit/button.tsx";
 import { CopyButton } from "../kit/copy-button.tsx";
+import { JsonView } from "../kit/json-view.tsx";
 import { useKeys } from "../kit/keys.tsx";
 import { VirtualList, type VirtualListHandle } from "../kit/virtual-list.tsx";
 import { exactText } from "../kit/time-text.ts";
 import { previewOf } from "./model/json-text.ts";
 import { filterLog, logRow } from "./model/log.ts";
+import { participantName } from "./model/names.ts";
 import { clockText, shortSpan, spanText } from "./model/span-text.ts";
 import { NoFrames } from "./no-frames.tsx";
-import { RedactedJson } from "./redacted-json.tsx";
 import type { RunStore } from "./run-store.ts";
 import "./log.css";
 
@@ -142,7 +143,7 @@ function Row({
         {label.text}
       </span>
       <span class="log-from" title={frame.from}>
-        {frame.from}
+        {participantName(frame.from)}
       </span>
       <code class="log-data">{previewOf(frame.data)}</code>
     </div>
@@ -168,7 +169,7 @@ function Details({ frame, startMs }: { readonly frame: RunFrame; readonly startM
         </span>
       </div>
       <div class="log-details-body">
-        {data === undefined ? <p class="kit-muted">It carried no data.</p> : <RedactedJson value={data} open={3} />}
+        {data === undefined ? <p class="kit-muted">It carried no data.</p> : <JsonView value={data} open={3} />}
         {sent.length > 0 && (
           <List name="Sent">
             {sent.map((message, index) => (

@@ -8,9 +8,11 @@ import { GroupLink, RunLink, WorkflowLink } from "../kit/links.tsx";
 import { StatusBadge } from "../kit/status-badge.tsx";
 import { Time } from "../kit/time.tsx";
 import { toast } from "../kit/toast.tsx";
+import { OpenInStately } from "../inspect/open-in-stately.tsx";
 import { Link, navigate, pathTo } from "../router.tsx";
 import { readOnly } from "../shell/about.ts";
 import { isOver } from "./model/life.ts";
+import { workerName } from "./model/names.ts";
 import { shortSpan, spanText } from "./model/span-text.ts";
 import type { RunStore } from "./run-store.ts";
 import { Ticking } from "./ticking.tsx";
@@ -36,6 +38,7 @@ export function RunHeader({ store, run }: RunHeaderProps): JSX.Element {
           <CopyButton text={run.id} title="Copy the id" />
         </span>
         <div class="run-actions">
+          <OpenInStately key={run.id} run={run.id} />
           <Actions store={store} run={run} />
         </div>
       </div>
@@ -103,7 +106,7 @@ function Facts({ run }: { readonly run: RunView }): JSX.Element {
         <Fact name={workers.length > 1 ? "Workers" : "Worker"}>
           {workers.slice(0, 3).map((id) => (
             <Link key={id} class="run-worker" href={`/workers?q=${encodeURIComponent(id)}`} title={id}>
-              {id}
+              {workerName(id)}
             </Link>
           ))}
           {workers.length > 3 && <span class="kit-muted">+{workers.length - 3}</span>}

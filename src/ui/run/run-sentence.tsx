@@ -5,6 +5,7 @@ import { GroupLink, RunLink, WorkflowLink } from "../kit/links.tsx";
 import { Link } from "../router.tsx";
 import { endingParts } from "./model/ending.ts";
 import { isOver } from "./model/life.ts";
+import { workerName } from "./model/names.ts";
 import { type Part, sentenceParts } from "./model/sentence.ts";
 import type { RunStore } from "./run-store.ts";
 import { Ticking } from "./ticking.tsx";
@@ -43,7 +44,11 @@ function PartView({ part }: { readonly part: Part }): JSX.Element {
         </>
       );
     case "worker":
-      return <Link href={`/workers?q=${encodeURIComponent(part.id)}`}>{part.id}</Link>;
+      return (
+        <Link href={`/workers?q=${encodeURIComponent(part.id)}`} title={part.id}>
+          {workerName(part.id)}
+        </Link>
+      );
     case "workflow":
       return (
         <>

@@ -41,7 +41,10 @@ function Diagram({ store }: { readonly store: RunStore }): JSX.Element {
   const lit = { from: sequence.rowOf[position] ?? 0, to: sequence.rowOf[position + 1] ?? 0 };
   useEffect(() => {
     const element = box.current;
-    if (element !== null) keepInView(element, lit.from * ROW_PX, lit.to * ROW_PX);
+    if (element === null) return;
+    keepInView(element, lit.from * ROW_PX, lit.to * ROW_PX);
+    const [message] = sequence.messages.slice(lit.from, lit.to);
+    if (message !== undefined) keepBeside(element, sequence, message);
   }, [lit.from, lit.to]);
 
   const first = Math.max(0, Math.floor(view.top / ROW_PX) - OVERSCAN);
@@ -59,7 +62,6 @@ function Diagram({ store }: { readonly store: RunStore }): JSX.Element {
           style={{ transform: `translateY(${first * ROW_PX}px)` }}
           aria-hidden="true"
         >
-          <Arrowheads />
           <rect
             class="sequence-lit"
             x={0}
@@ -103,6 +105,16 @@ function keepInView(element: HTMLElement, top: number, bottom: number): void {
   else if (bottom > element.scrollTop + room - ROW_PX) element.scrollTop = bottom - room + ROW_PX * 2;
 }
 
+/** The run, and whoever it speaks with, if there is room for both. */
+function keepBeside(element: HTMLElement, { lifelines }: Sequence, message: Message): void {
+  const run = lifelines.find(({ kind }) => kind === "run")?.x ?? 0;
+  const xs = [run, lifelines[message.from]?.x ?? 0, lifelines[message.to]?.x ?? 0];
+  const left = Math.max(Math.min(...xs) - 50, run + GUTTER_PX + 50 - element.clientWidth);
+  const right = Math.max(...xs) + GUTTER_PX + 70 - element.clientWidth;
+  if (element.scrollLeft > left) element.scrollLeft = Math.max(0, left);
+  else if (element.scrollLeft < right) element.scrollLeft = Math.min(right, Math.max(left, run - 50));
+}
+
 function Heads({ lifelines, width }: { readonly lifelines: readonly Lifeline[]; readonly width: number }): JSX.Element {
   return (
     <div class="sequence-heads" style={{ width: `${width}px`, height: `${HEAD_PX}px` }}>
@@ -112,7 +124,7 @@ function Heads({ lifelines, width }: { readonly lifelines: readonly Lifeline[]; 
           class="sequence-head"
           data-kind={line.kind}
           style={{ left: `${GUTTER_PX + line.x}px` }}
-          title={line.detail === undefined ? line.label : `group ${line.label} of limit ${line.detail}`}
+          title={titleOf(line)}
         >
           <span>{shortLabel(line.label, 22)}</span>
           <small>{line.kind === line.label ? "" : line.kind}</small>
@@ -153,11 +165,8 @@ function Row({ life, sequence, message, row, y, position, width, onClick }: RowP
       )}
       {self ? (
         <>
-          <path
-            class="sequence-arrow"
-            d={`M${from} ${middle - 5}h16a3 3 0 0 1 3 3v5a3 3 0 0 1 -3 3h-11`}
-            markerEnd="url(#sequence-head)"
-          />
+          <path class="sequence-arrow" d={`M${from} ${middle - 5}h16a3 3 0 0 1 3 3v5a3 3 0 0 1 -3 3h-10`} />
+          <path class="sequence-point" d={`M${from + 1} ${middle + 6}l7 -3.5v7z`} />
           <text class="sequence-label" x={from + 26} y={middle + 4}>
             {message.timer ? "◷ " : ""}
             {shortLabel(message.label)}
@@ -165,15 +174,8 @@ function Row({ life, sequence, message, row, y, position, width, onClick }: RowP
         </>
       ) : (
         <>
-          <line
-            class="sequence-arrow"
-            x1={from}
-            x2={to - right * 5}
-            y1={line}
-            y2={line}
-            markerEnd="url(#sequence-head)"
-            data-reply={message.reply}
-          />
+          <line class="sequence-arrow" x1={from} x2={to - right * 5} y1={line} y2={line} data-reply={message.reply} />
+          <path class="sequence-point" d={`M${to - right} ${line}l${-7 * right} -3.5v7z`} />
           <text class="sequence-label" data-middle="true" x={(from + to) / 2} y={line - 5}>
             {shortLabel(message.label)}
           </text>
@@ -184,12 +186,7 @@ function Row({ life, sequence, message, row, y, position, width, onClick }: RowP
   );
 }
 
-function Arrowheads(): JSX.Element {
-  return (
-    <defs>
-      <marker id="sequence-head" viewBox="0 0 8 8" refX="5" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
-        <path d="M0 0.5 8 4 0 7.5z" fill="context-stroke" />
-      </marker>
-    </defs>
-  );
+function titleOf({ kind, label, detail }: Lifeline): string {
+  if (kind === "group") return `group ${label} of limit ${detail ?? ""}`;
+  return kind === "worker" ? `worker ${detail ?? label}` : label;
 }

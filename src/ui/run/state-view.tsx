@@ -4,12 +4,13 @@ import { useMemo } from "preact/hooks";
 import type { RunView, StepView } from "../../protocol/view.ts";
 import type { ErrorData } from "../../protocol/work.ts";
 import { CopyButton } from "../kit/copy-button.tsx";
+import { JsonView } from "../kit/json-view.tsx";
 import { StatusBadge } from "../kit/status-badge.tsx";
 import { DiffView } from "./diff-view.tsx";
 import { diffJson } from "./model/json-diff.ts";
+import { workerName } from "./model/names.ts";
 import { stateRows } from "./model/state-tree.ts";
 import { shortSpan } from "./model/span-text.ts";
-import { RedactedJson } from "./redacted-json.tsx";
 import type { RunStore } from "./run-store.ts";
 import "./state.css";
 
@@ -59,7 +60,7 @@ export function StateView({ store, run }: StateViewProps): JSX.Element {
           {outputs.map(([name, { output }]) => (
             <div class="state-output" key={name}>
               <h4>{name}</h4>
-              <RedactedJson value={output} open={2} />
+              <JsonView value={output} open={2} />
             </div>
           ))}
         </Section>
@@ -70,12 +71,12 @@ export function StateView({ store, run }: StateViewProps): JSX.Element {
             It is too large to be shown here, or its message is gone: stream {run.inputRef.stream}, sequence {run.inputRef.seq}.
           </p>
         ) : (
-          <RedactedJson value={run.input} open={3} />
+          <JsonView value={run.input} open={3} />
         )}
       </Section>
       {Object.keys(run.metadata).length > 0 && (
         <Section name="Metadata" copy={run.metadata}>
-          <RedactedJson value={run.metadata} open={2} />
+          <JsonView value={run.metadata} open={2} />
         </Section>
       )}
     </div>
@@ -156,7 +157,9 @@ function StepTable({
             </td>
             <td class="state-number">{step.attempts}</td>
             <td class="state-number">{took(step, at)}</td>
-            <td class="kit-mono">{step.worker ?? ""}</td>
+            <td class="kit-mono" title={step.worker}>
+              {step.worker === undefined ? "" : workerName(step.worker)}
+            </td>
           </tr>
         ))}
       </tbody>
@@ -179,7 +182,7 @@ function ErrorSection({ name, error }: { readonly name: string; readonly error: 
         <strong>{type}</strong> {message}
       </p>
       {stack !== undefined && <pre class="state-stack">{stack}</pre>}
-      {Object.keys(rest).length > 0 && <RedactedJson value={rest} open={2} />}
+      {Object.keys(rest).length > 0 && <JsonView value={rest} open={2} />}
     </Section>
   );
 }

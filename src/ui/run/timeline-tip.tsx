@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Life } from "./model/life.ts";
+import { workerName } from "./model/names.ts";
 import { clockText, spanText } from "./model/span-text.ts";
 import type { Segment, SegmentKind } from "./model/timeline.ts";
 
@@ -60,7 +61,10 @@ export function SegmentTip({ life, tip }: { readonly life: Life; readonly tip: T
       <span class="kit-muted kit-mono">
         +{spanText(segment.from)} → {segment.to === undefined ? "" : `+${spanText(segment.to)}`}
       </span>
-      {segment.worker !== undefined && <span class="kit-muted">on worker {segment.worker}</span>}
+      {segment.workMs !== undefined && (
+        <span class="kit-muted">{spanText(segment.workMs)} of it in the handler, by its worker's clock</span>
+      )}
+      {segment.worker !== undefined && <span class="kit-muted">on worker {workerName(segment.worker)}</span>}
       {segment.error !== undefined && <span class="timeline-tip-error">{segment.error.message.slice(0, 240)}</span>}
     </div>
   );

@@ -181,6 +181,7 @@ function Timeline({ store }: { readonly store: RunStore }): JSX.Element {
         </div>
         {tip !== undefined && <SegmentTip life={life} tip={tip} />}
       </div>
+      <Legend />
     </div>
   );
 
@@ -234,6 +235,24 @@ function LaneName({ lane }: { readonly lane: Lane }): JSX.Element {
         {busy.length > 0 && !open && shortSpan(total)}
       </span>
     </div>
+  );
+}
+
+function Legend(): JSX.Element {
+  const kinds = [
+    ["waiting", "waits"],
+    ["running", "runs"],
+    ["backoff", "backoff"],
+    ["stopping", "is being stopped"],
+  ] as const;
+  return (
+    <p class="timeline-legend kit-muted">
+      {kinds.map(([kind, text]) => (
+        <span key={kind}>
+          <i data-kind={kind} aria-hidden="true" /> {text}
+        </span>
+      ))}
+    </p>
   );
 }
 

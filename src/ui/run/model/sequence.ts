@@ -5,12 +5,13 @@
 import type { Participant } from "../../../protocol/record.ts";
 import { type EventTone, labelOf } from "./event-label.ts";
 import type { Life } from "./life.ts";
+import { workerName } from "./names.ts";
 
 export interface Lifeline {
   readonly id: string;
   readonly kind: "event" | "schedule" | "user" | "router" | "engine" | "group" | "run" | "worker";
   readonly label: string;
-  /** For groups: the limit. */
+  /** For groups the limit, for workers the whole id. */
   readonly detail?: string;
   /** Centre, px from the left edge. */
   readonly x: number;
@@ -41,8 +42,8 @@ export interface Sequence {
 
 const ORDER: readonly Lifeline["kind"][] = ["event", "schedule", "user", "router", "engine", "group", "run", "worker"];
 const RUN = "run";
-const MARGIN = 64;
-const GAP = { least: 92, most: 320 };
+const MARGIN = 44;
+const GAP = { least: 68, most: 320 };
 const CHAR_PX = 6.4;
 const LABEL_CHARS = 44;
 /** What a self message needs to its right, beside its label. */
@@ -111,7 +112,10 @@ function lifelineOf(participant: Participant): Omit<Lifeline, "x"> {
       detail: slash < 0 ? "" : rest.slice(0, slash),
     };
   }
-  if (participant.startsWith("worker:")) return { id: participant, kind: "worker", label: participant.slice("worker:".length) };
+  if (participant.startsWith("worker:")) {
+    const id = participant.slice("worker:".length);
+    return { id: participant, kind: "worker", label: workerName(id), detail: id };
+  }
   return { id: participant, kind: participant as Lifeline["kind"], label: participant };
 }
 

@@ -42,6 +42,8 @@ export interface Segment {
   readonly attempt?: number;
   readonly worker?: string;
   readonly outcome?: Outcome;
+  /** Of an attempt that gave a result: how long its handler took, by the clock of its worker. */
+  readonly workMs?: number;
   readonly error?: ErrorData;
 }
 
@@ -126,14 +128,14 @@ class LaneBuilder {
     this.#open = segment;
   }
 
-  end(to: number, ends: number, outcome?: Outcome, error?: ErrorData): void {
+  end(to: number, ends: number, outcome?: Outcome, more: Pick<Segment, "error" | "workMs"> = {}): void {
     if (this.#open === undefined) return;
     this.#segments.push({
       ...this.#open,
       to,
       ends,
       ...(outcome !== undefined && { outcome }),
-      ...(error !== undefined && { error }),
+      ...more,
     });
     this.#open = undefined;
   }
@@ -171,7 +173,14 @@ function stepLane(
 ): void {
   lane.status = view.status;
   lane.attempts = view.attempts;
-  if (lane.open !== undefined) lane.end(at, position, outcomeOf(frame.type, lane.open.kind, view), errorOf(previous, view));
+  if (lane.open !== undefined) {
+    const error = errorOf(previous, view);
+    const workMs = lane.open.kind === "running" && frame.from.startsWith("worker:") ? workOf(view) : undefined;
+    lane.end(at, position, outcomeOf(frame.type, lane.open.kind, view), {
+      ...(error !== undefined && { error }),
+      ...(workMs !== undefined && { workMs }),
+    });
+  }
   const kind = KIND[view.status];
   if (kind === undefined) return;
   const attempt = kind === "ready" ? view.attempts + 1 : view.attempts;
@@ -199,6 +208,12 @@ function outcomeOf(type: string, kind: SegmentKind, after: StepView): Outcome | 
   if (after.status === "CANCELLED") return "cancelled";
   if (after.status === "FAILED") return "failed";
   return undefined;
+}
+
+function workOf({ startedAt, finishedAt }: StepView): number | undefined {
+  return startedAt === undefined || finishedAt === undefined
+    ? undefined
+    : Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt));
 }
 
 function errorOf(before: StepView | undefined, after: StepView): ErrorData | undefined {
