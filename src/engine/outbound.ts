@@ -49,6 +49,7 @@ export class Outbound implements EffectHandler {
   readonly #assignments = new Map<string, PendingAssignment[]>();
   readonly #stops = new Map<string, PendingStop>();
   readonly #newStops = new Map<string, PendingStop[]>();
+  readonly #committed: { readonly partition: Partition; readonly seq: number; readonly text: string }[] = [];
   #repeater: NodeJS.Timeout | undefined = undefined;
   #stopped = false;
 
@@ -58,6 +59,7 @@ export class Outbound implements EffectHandler {
 
   stop(): void {
     this.#stopped = true;
+    this.#tellCommitted();
     clearTimeout(this.#repeater);
   }
 
@@ -117,8 +119,13 @@ export class Outbound implements EffectHandler {
     if (this.#stops.size > 0) this.#repeater ??= setTimeout(() => this.#repeat(), REPEAT_MS);
   }
 
+  /** Told on a little later: handing it to the history's thread takes time, and a worker waits for what is sent first. */
   committed(partition: Partition, seq: number, text: string): void {
-    this.#options.committed(partition, seq, text);
+    if (this.#committed.push({ partition, seq, text }) === 1) setImmediate(() => this.#tellCommitted());
+  }
+
+  #tellCommitted(): void {
+    for (const { partition, seq, text } of this.#committed.splice(0)) this.#options.committed(partition, seq, text);
   }
 
   #collect<T>(into: Map<string, T[]>, worker: string, item: T): void {

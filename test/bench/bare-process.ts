@@ -1,6 +1,7 @@
 /**
  * The limit of what is possible: the same messages as a run causes, without engine, machines and journal. `relay` takes events
- * from the stream and hands them on in batches; `worker` answers each batch with one durable message.
+ * from the stream and hands them on in batches; `journal` stores each of them once more before it hands it on, as an engine
+ * must; `worker` answers each batch with one durable message, and tells when it came.
  */
 import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
@@ -23,10 +24,22 @@ if (role === "relay") {
         batch = [];
       });
   }
+} else if (role === "journal") {
+  const consumer = await js.consumers.get("BARE_EVENTS");
+  await consumer.consume({
+    max_messages: 2_000,
+    callback: (message) => {
+      const text = `[${message.string()}]`;
+      void js.publish("bare.journal", text).then(() => nats.publish("bare.work", text));
+    },
+  });
+  process.send?.({ ready: 0 });
 } else {
   nats.subscribe("bare.work", {
     callback: (_error, message) => {
-      const items = message.json<unknown[]>();
+      const items = message.json<{ readonly sentAt?: number }[]>();
+      const sentAt = items[0]?.sentAt;
+      if (sentAt !== undefined) process.send?.({ started: [sentAt, Number(process.hrtime.bigint()) / 1e6] });
       void js.publish("bare.results", JSON.stringify(items)).then(() => {
         handled += items.length;
         process.send?.({ handled });

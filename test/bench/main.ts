@@ -190,13 +190,10 @@ async function backlog(waiting: number, keys: number): Promise<void> {
     await client.run(workflow, { key: "last" }); // behind all of them
     for (;;) {
       if (keys > 1) {
-        // Is there a page that begins with the last group?
-        const reply = await nats.request(
-          "sluice.api.group.list",
-          JSON.stringify({ limit: workflow, size: 1, cursor: (count - 1).toString(36) }),
-          { timeout: 30_000 },
-        );
-        if (reply.json<{ items?: unknown[] }>().items?.length === 1) break;
+        const reply = await nats.request("sluice.api.group.list", JSON.stringify({ limit: workflow, size: 1 }), {
+          timeout: 30_000,
+        });
+        if (Number(reply.json<{ total?: number }>().total) >= count) break;
       } else if ((await client.groups.get({ limit: workflow, key: "k0" })).waiting >= waiting) break;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -253,15 +250,52 @@ async function bare(): Promise<void> {
   record("the same messages without an engine, published in bulk", "events/s", samples);
 }
 
+/** The same hops as to a handler's start: stored as an event, stored as a journal message, handed to a worker. */
+async function bareLatency(): Promise<void> {
+  const count = Math.round(2_000 * SCALE);
+  const toStart: number[] = [];
+  await withServer(async (server, _folder, start) => {
+    const nats = await connectNats({ servers: server.url });
+    const manager = await jetstreamManager(nats);
+    await manager.streams.add({ name: "BARE_EVENTS", subjects: ["sluice.events.>"] });
+    await manager.streams.add({ name: "BARE_RESULTS", subjects: ["bare.results", "bare.journal"] });
+    await start("bare-process.ts", "journal", server.url);
+    const worker = await start("bare-process.ts", "worker", server.url);
+    const client = await connect({ servers: server.url });
+    let handled: () => void = () => undefined;
+    worker.on((message) => {
+      const [sentAt, at] = (message["started"] ?? []) as [number?, number?];
+      if (sentAt !== undefined && at !== undefined) toStart.push(at - sentAt);
+      if (message["handled"] !== undefined) handled();
+    });
+    for (let i = 0; i < 300 + count; i++) {
+      if (i === 300) toStart.length = 0;
+      const done = new Promise<void>((resolve) => (handled = resolve));
+      await client.publish("bench.timed", { key: `k${i % 10}`, sentAt: now() });
+      await done;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await client.close();
+    await nats.close();
+  });
+  const sorted = toStart.sort((a, b) => a - b);
+  record("the same hops to the handler without an engine, idle, p50", "ms", [percentile(sorted, 50)]);
+  record("the same hops to the handler without an engine, idle, p99", "ms", [percentile(sorted, 99)]);
+}
+
 const parts: Record<string, () => Promise<void>> = {
   single: () => throughput("single"),
   bulk: () => throughput("bulk"),
   latency,
+  hops: bareLatency,
   backlog: async () => {
     for (const waiting of [1_000, 10_000, 100_000]) await backlog(Math.round(waiting * SCALE), 1);
   },
   groups: () => backlog(0, Math.round(100_000 * SCALE)),
-  bare,
+  bare: async () => {
+    await bare();
+    await bareLatency();
+  },
 };
 for (const [name, part] of Object.entries(parts))
   if (flags.only === undefined || flags.only.split(",").includes(name)) await part();
