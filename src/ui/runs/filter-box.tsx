@@ -1,6 +1,6 @@
 /** The filter box: text with completion, a combobox as ARIA describes it. What it means is `filter.ts`. */
 import type { JSX, TargetedKeyboardEvent } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Suggestion, suggestionsFor } from "./completion.ts";
 import { parseFilter } from "./filter.ts";
 import { knownValues, refreshKnownValues } from "./known-values.ts";
@@ -20,6 +20,8 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
   const [open, setOpen] = useState(false);
   const [chosen, setChosen] = useState(-1);
   const input = useRef<HTMLInputElement>(null);
+  /** Where the caret has to be once the text is there. */
+  const place = useRef<number | undefined>(undefined);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const list = useId();
   // Another address (back, a counter, a saved view): what is typed gives way.
@@ -29,6 +31,10 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
     setText(value);
   }, [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
+  useLayoutEffect(() => {
+    if (place.current !== undefined) input.current?.setSelectionRange(place.current, place.current);
+    place.current = undefined;
+  }, [text]);
 
   const suggestions = open ? suggestionsFor(text, caret, knownValues.value) : [];
   const { problems } = parseFilter(text);
@@ -48,8 +54,7 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
   };
   const take = (suggestion: Suggestion) => {
     change(suggestion.text, suggestion.caret);
-    // The caret can be set once the text is there.
-    requestAnimationFrame(() => input.current?.setSelectionRange(suggestion.caret, suggestion.caret));
+    place.current = suggestion.caret;
   };
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLInputElement>) => {
     const suggestion = suggestions[chosen] ?? (event.key === "Tab" && text !== "" ? suggestions[0] : undefined);

@@ -3,7 +3,7 @@ import { Component, type JSX, type TargetedMouseEvent } from "preact";
 import { StatusBadge, statusText } from "../kit/status-badge.tsx";
 import { Duration, Time } from "../kit/time.tsx";
 import { shortId } from "../kit/links.tsx";
-import { Link, navigate, pathTo } from "../router.tsx";
+import { navigate, pathTo } from "../router.tsx";
 import { isOver, type RunRow, waitOf } from "./run-row.ts";
 import { hideWhy, reasonText, showWhy } from "./why-tip.tsx";
 
@@ -49,16 +49,13 @@ export class RunTableRow extends Component<RunTableRowProps> {
         onPointerEnter={(event) => event.pointerType === "mouse" && showWhy(row, event.currentTarget)}
         onPointerLeave={hideWhy}
       >
-        <span role="gridcell" class="runs-cell-check">
+        <span role="gridcell" class="runs-cell-check" onClick={(event) => event.stopPropagation()}>
           <input
             type="checkbox"
             tabIndex={-1}
             aria-label={`Select run ${row.id}`}
             checked={selected}
-            onClick={(event) => {
-              event.stopPropagation();
-              onSelect(index, event.shiftKey);
-            }}
+            onClick={(event) => onSelect(index, event.shiftKey)}
           />
         </span>
         <span role="gridcell" class="runs-cell-status">
@@ -66,13 +63,13 @@ export class RunTableRow extends Component<RunTableRowProps> {
           {reasonText(row) !== undefined && <span class="runs-reason">{shortReason(row)}</span>}
         </span>
         <span role="gridcell" class="runs-cell-workflow">
-          <Link href={pathTo("workflows", row.workflow)} class="runs-plain" tabIndex={tabIndex}>
+          <a href={pathTo("workflows", row.workflow)} class="runs-plain" tabIndex={tabIndex}>
             {row.workflow}
-          </Link>
+          </a>
         </span>
         <span role="gridcell" class="runs-cell-keys">
           {row.keys.map(({ limit, key }) => (
-            <Link
+            <a
               key={limit}
               href={pathTo("groups", limit, key)}
               class="runs-key"
@@ -80,13 +77,13 @@ export class RunTableRow extends Component<RunTableRowProps> {
               tabIndex={tabIndex}
             >
               {key}
-            </Link>
+            </a>
           ))}
         </span>
         <span role="gridcell" class="runs-cell-id">
-          <Link href={pathTo("runs", row.id)} class="kit-id runs-plain" title={row.id} tabIndex={tabIndex}>
+          <a href={pathTo("runs", row.id)} class="kit-id runs-plain" title={row.id} tabIndex={tabIndex}>
             {shortId(row.id)}
-          </Link>
+          </a>
         </span>
         <span role="gridcell" class="runs-cell-steps">
           <Steps row={row} />
@@ -112,12 +109,15 @@ export class RunTableRow extends Component<RunTableRowProps> {
   }
 }
 
-/** Anywhere on the row, but on what is for something else, and not at the end of marking a text. */
+/** Anywhere on the row, but not at the end of marking a text. A handler per row, not per link: rows have to be cheap. */
 function openRow(event: TargetedMouseEvent<HTMLElement>, id: string): void {
-  if (event.target instanceof Element && event.target.closest("a, input") !== null) return;
-  if (getSelection()?.isCollapsed === false) return;
-  const href = pathTo("runs", id);
-  if (event.metaKey || event.ctrlKey) open(href);
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  const elsewhere = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+  if (link !== null && elsewhere) return;
+  if (link === null && getSelection()?.isCollapsed === false) return;
+  event.preventDefault();
+  const href = link?.href ?? pathTo("runs", id);
+  if (elsewhere) open(href);
   else navigate(href);
 }
 

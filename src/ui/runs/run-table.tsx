@@ -19,6 +19,8 @@ export interface RunTableProps {
 }
 
 const COLUMNS = ["Status", "Workflow", "Key", "Run", "Steps", "Waited", "Duration", "Created", "Event"] as const;
+/** More than are ever in view. */
+const PLACES = 256;
 const SETTLED_MS = 120;
 
 export function RunTable({ list, current, initialTop, handle, onSelect, onScrolled, onTop }: RunTableProps): JSX.Element {
@@ -90,7 +92,8 @@ export function RunTable({ list, current, initialTop, handle, onSelect, onScroll
           const row = list.row(index);
           return (
             <RunTableRow
-              key={row?.id ?? index}
+              // A place on the screen, not a run: what scrolls out at one end is used again at the other.
+              key={index % PLACES}
               index={index}
               row={row}
               selected={row !== undefined && isSelected(row.id)}

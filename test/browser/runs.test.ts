@@ -1,0 +1,356 @@
+/** The page of all runs, over a real engine: live, filtered, by keyboard, in bulk. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Page } from "playwright-core";
+import { defineWorkflow, Strategy } from "sluice";
+import { beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { waitFor } from "../support/wait.ts";
+import { axeCheck } from "./support/axe.ts";
+import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
+import { shot } from "./support/shot.ts";
+import { type DashboardWorld, startDashboardWorld } from "./support/world.ts";
+
+const greet = defineWorkflow({ name: "greet", on: ["user.created"], input: z.object({ user_id: z.string() }) })
+  .step("look-up", async () => ({ found: true }))
+  .step("write", { after: ["look-up"] }, async () => ({ text: "hello" }));
+
+/** Holds its slot until it is cancelled, or the test is over. */
+const hold = defineWorkflow({
+  name: "hold",
+  on: ["hold.wanted"],
+  input: z.object({ tenant: z.string() }),
+  concurrency: { name: "tenant", key: (ctx) => ctx.input.tenant, maxRuns: 1, strategy: Strategy.GROUP_ROUND_ROBIN },
+}).step("hold", async (ctx) => {
+  await sleep(3_600_000, undefined, { signal: ctx.signal });
+});
+
+const fail = defineWorkflow({ name: "fail", on: ["fail.wanted"], input: z.object({ why: z.string() }) }).step("try", (ctx) => {
+  throw new Error(`no luck: ${ctx.input.why}`);
+});
+
+describe.skipIf(noBrowser)("the page of all runs", () => {
+  let world: DashboardWorld;
+  let browser: TestBrowser;
+  beforeAll(async () => {
+    world = await startDashboardWorld({ workflows: [greet, hold, fail] });
+    browser = await openBrowser();
+  });
+
+  const rows = (page: Page, status?: string) =>
+    page.locator(`.runs-row[data-id]${status === undefined ? "" : `[data-status=${status}]`}`);
+  const filterOf = (page: Page) => new URL(page.url()).searchParams.get("q");
+
+  test("says what to type while there are none, and then shows new ones and how they go on by itself", async () => {
+    const page = await browser.openPage(`${world.url}/`);
+    await page.getByText("No runs yet").waitFor();
+    await page.getByText(/nats --server .* pub sluice\.events\./).waitFor();
+    expect(new URL(page.url()).pathname).toBe("/runs");
+    await shot(page, "runs-empty-dark");
+    await axeCheck(page);
+
+    await world.client.publish("user.created", { user_id: "ada" });
+    const row = rows(page, "SUCCEEDED");
+    await row.waitFor();
+    expect(await row.locator(".runs-cell-workflow").textContent()).toBe("greet");
+    await waitFor(async () => (await row.locator(".runs-steps i[data-status=SUCCEEDED]").count()) === 2);
+
+    await world.client.publish("hold.wanted", { tenant: "acme" });
+    await rows(page, "RUNNING").waitFor();
+    await world.client.publish("hold.wanted", { tenant: "acme" });
+    await rows(page, "QUEUED").waitFor();
+    await page.getByRole("button", { name: "Queued 1" }).waitFor();
+    const [held] = (await world.client.runs.list({ workflow: "hold", status: "RUNNING" })).items;
+    await world.client.runs.cancel(held?.id ?? "");
+    // Its row changes where it is, and the one that waited is let in.
+    await page.locator(`[data-id="${held?.id}"][data-status=CANCELLED]`).waitFor();
+    await waitFor(async () => (await rows(page, "RUNNING").count()) === 1 && (await rows(page, "QUEUED").count()) === 0);
+  });
+
+  test("keeps the filter in the address, so that it can be shared, and back and forward work", async () => {
+    await world.client.publish("fail.wanted", { why: "rain" });
+    const page = await browser.openPage(`${world.url}/runs?q=${encodeURIComponent("workflow:fail status:failed")}`);
+    await waitFor(async () => (await rows(page).count()) >= 1);
+    expect(new Set(await rows(page).locator(".runs-cell-workflow").allTextContents())).toEqual(new Set(["fail"]));
+    expect(await page.getByRole("combobox").inputValue()).toBe("workflow:fail status:failed");
+
+    await page.getByRole("button", { name: /^Failed/ }).click();
+    expect(filterOf(page)).toBe("workflow:fail");
+    await page.getByRole("combobox").fill("workflow:greet ada");
+    await page.keyboard.press("Enter");
+    await waitFor(() => filterOf(page) === "workflow:greet ada");
+    await waitFor(async () =>
+      (await rows(page).locator(".runs-cell-workflow").allTextContents()).every((name) => name === "greet"),
+    );
+    await page.goBack();
+    await waitFor(() => filterOf(page) === "workflow:fail");
+    await page.goBack();
+    await waitFor(() => filterOf(page) === "workflow:fail status:failed");
+    expect(await page.getByRole("combobox").inputValue()).toBe("workflow:fail status:failed");
+    await page.goForward();
+    await waitFor(() => filterOf(page) === "workflow:fail");
+  });
+
+  test("completes fields and values, and says what it does not understand", async () => {
+    const page = await browser.openPage(`${world.url}/runs`);
+    await page.keyboard.press("/");
+    const box = page.getByRole("combobox");
+    await box.pressSequentially("work");
+    await page.getByRole("option", { name: /^workflow:/ }).waitFor();
+    await page.keyboard.press("Tab");
+    await page.getByRole("option", { name: "greet" }).waitFor();
+    await shot(page, "runs-completion");
+    await axeCheck(page);
+    await box.pressSequentially("gr");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await box.pressSequentially("group:ten");
+    await page.getByRole("option", { name: "tenant/acme" }).waitFor();
+    await page.keyboard.press("Escape");
+    await box.fill("-status:failed");
+    await page.getByText("filters can only ask for something").waitFor();
+    await box.fill("flow:greet");
+    await page.getByText('There is no filter "flow:"; perhaps "workflow:"').waitFor();
+    await box.fill("state:run.running");
+    await page.getByText('"state:" needs "workflow:"').waitFor();
+    await box.fill("nothing-has-this-text");
+    await page.getByText("No run matches").waitFor();
+    await page.getByRole("button", { name: "Clear the filter" }).last().click();
+    await rows(page).first().waitFor();
+    expect(filterOf(page)).toBeNull();
+  });
+
+  test("works by keyboard alone: find, open, come back, select, cancel", async () => {
+    await world.client.publish("hold.wanted", { tenant: "keys" });
+    await world.client.publish("hold.wanted", { tenant: "keys" });
+    const page = await browser.openPage(`${world.url}/runs`);
+    await page.keyboard.press("/");
+    await page.keyboard.type("key:keys");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Escape");
+    await waitFor(async () => (await rows(page).count()) === 2);
+    await page.keyboard.press("j");
+    await page.keyboard.press("j");
+    const second = await rows(page).nth(1).getAttribute("data-id");
+    expect(await page.locator(".runs-row[data-current]").getAttribute("data-id")).toBe(second);
+    await page.keyboard.press("Enter");
+    await waitFor(() => new URL(page.url()).pathname === `/runs/${second}`);
+    await page.keyboard.press("Escape");
+    await waitFor(() => filterOf(page) === "key:keys");
+    await waitFor(async () => (await rows(page).count()) === 2);
+
+    await page.keyboard.press("j");
+    await page.keyboard.press("w");
+    await page
+      .getByRole("tooltip")
+      .getByText(/slot|keys|limit/i)
+      .waitFor();
+    await shot(page, "runs-why");
+    await page.keyboard.press("x");
+    await page.keyboard.press("j");
+    await page.keyboard.press("X");
+    await page.getByText("2 selected").waitFor();
+    await shot(page, "runs-selected");
+    await page.keyboard.press("c");
+    await page.getByRole("dialog").getByText("Cancel 2 runs?").waitFor();
+    await shot(page, "runs-confirm");
+    await axeCheck(page);
+    await page.keyboard.press("Enter");
+    await page.getByText("2 cancelled").waitFor();
+    await waitFor(async () => (await rows(page, "CANCELLED").count()) === 2);
+  });
+
+  test("keeps views by name", async () => {
+    const page = await browser.openPage(`${world.url}/runs?q=status%3Afailed`);
+    await page.getByRole("button", { name: "Views" }).click();
+    await page.getByRole("textbox", { name: "Name of the view" }).fill("What failed");
+    await page.keyboard.press("Enter");
+    await shot(page, "runs-views");
+    await page.reload();
+    await page.getByRole("button", { name: "What failed" }).waitFor();
+    await page.goto(`${world.url}/runs`);
+    await page.getByRole("button", { name: "Views" }).click();
+    await page.getByRole("link", { name: "What failed" }).click();
+    expect(filterOf(page)).toBe("status:failed");
+  });
+
+  test("cancels 5,000 runs that match, tells how far it is, and stays responsive", { timeout: 180_000 }, async () => {
+    await world.client.publishMany(Array.from({ length: 5_000 }, () => ({ event: "hold.wanted", payload: { tenant: "many" } })));
+    const page = await browser.openPage(`${world.url}/runs?q=key%3Amany`);
+    await waitFor(async () => (await page.locator(".runs-counters").textContent())?.includes("4,999"), { timeoutMs: 60_000 });
+    await rows(page).first().waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("x");
+    await page.getByRole("button", { name: "Select all 5,000 matches" }).click();
+    await page.keyboard.press("c");
+    await page.getByRole("dialog").getByText("Cancel 5,000 runs?").waitFor();
+    const ended = await measureFrames(page);
+    const began = Date.now();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel 5,000 runs" }).click();
+    await page.getByRole("progressbar").waitFor();
+    await waitFor(async () => Number(await page.getByRole("progressbar").getAttribute("aria-valuenow")) > 0, {
+      timeoutMs: 60_000,
+    });
+    await shot(page, "runs-bulk");
+    await page.getByText("5,000 cancelled").waitFor({ timeout: 120_000 });
+    const frames = await ended();
+    console.log(`5,000 runs cancelled in ${Date.now() - began} ms, ${framesText(frames)}`);
+    expect(frames.cpuPerFrame).toBeLessThan(16);
+    await waitFor(async () => (await rows(page, "CANCELLED").count()) > 10 && (await rows(page, "QUEUED").count()) === 0, {
+      timeoutMs: 30_000,
+    });
+    const left = await world.client.runs.list({ key: "many", status: ["QUEUED", "RUNNING"] });
+    expect(left.items).toEqual([]);
+  });
+
+  test("scrolls 100,000 runs smoothly, and comes back to where one was", { timeout: 120_000 }, async () => {
+    const total = 100_000;
+    const newest = Date.UTC(2026, 0, 31);
+    let asked = 0;
+    const page = await browser.openPage(`${world.url}/runs`, {
+      prepare: async (page) => {
+        // The rows of a long history, by cursor, as the server gives them.
+        await page.route("**/api/run.list*", async (route) => {
+          const { cursor = "0", size = 100 } = route.request().postDataJSON() as { cursor?: string; size?: number };
+          asked++;
+          const from = Number(cursor);
+          const items = Array.from({ length: Math.min(size, total - from) }, (_, i) => fakeRun(from + i, newest));
+          await route.fulfill({ json: { items, ...(from + size < total && { next: String(from + size) }) } });
+        });
+        await page.route("**/api/run.count*", async (route) => await route.fulfill({ json: { count: total, atLeast: false } }));
+      },
+    });
+    await rows(page).first().waitFor();
+    const height = await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollHeight);
+    expect(height).toBe(total * 28);
+
+    const ended = await measureFrames(page);
+    await page.locator(".runs-scroller").evaluate(async (scroller) => {
+      // 40 rows per frame, for 400 frames: as fast as a wheel goes.
+      for (let frame = 0; frame < 400; frame++) {
+        scroller.scrollTop += 40 * 28;
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+      }
+    });
+    const frames = await ended();
+    await waitFor(async () => (await page.locator(".runs-row[data-missing]").count()) === 0);
+    expect(await rows(page).count()).toBeLessThan(120);
+    console.log(`scrolled 16,000 rows in ${framesText(frames)}`);
+    expect(frames.cpuPerFrame).toBeLessThan(16);
+
+    // A jump to the very end, and what is there.
+    const before = asked;
+    await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollTo(0, scroller.scrollHeight));
+    await page.locator(`[data-id="run-${String(total - 1).padStart(6, "0")}"]`).waitFor({ timeout: 60_000 });
+    console.log(`the end of ${total} runs: ${asked - before} requests`);
+    await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollTo(0, 50_000 * 28));
+    const middle = page.locator(`[data-id="run-050005"]`);
+    await middle.waitFor();
+    const heap = await page.evaluate(
+      () => (performance as unknown as { memory: { usedJSHeapSize: number } }).memory.usedJSHeapSize,
+    );
+    console.log(`memory: ${(heap / 1e6).toFixed(0)} MB`);
+    expect(heap).toBeLessThan(150e6);
+
+    await page.evaluate(async () => await new Promise((resolve) => setTimeout(resolve, 300)));
+    await middle.locator(".runs-cell-created").click();
+    await waitFor(() => new URL(page.url()).pathname === "/runs/run-050005");
+    await page.goBack();
+    await middle.waitFor();
+  });
+
+  test("leaves what is read where it is while new runs arrive, and says how many", async () => {
+    await world.client.publishMany(
+      Array.from({ length: 300 }, (_, i) => ({ event: "user.created", payload: { user_id: `s${i}` } })),
+    );
+    const page = await browser.openPage(`${world.url}/runs?q=workflow%3Agreet`);
+    await waitFor(async () => (await page.locator(".runs-counters").textContent())?.includes("301"), { timeoutMs: 30_000 });
+    await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollTo(0, 100 * 28));
+    const first = page.locator('.runs-row[aria-rowindex="112"]');
+    await first.waitFor();
+    const id = await first.getAttribute("data-id");
+    for (let i = 0; i < 7; i++) await world.client.publish("user.created", { user_id: `n${i}` });
+    await page.getByRole("button", { name: "7 new" }).waitFor();
+    expect(await page.locator('.runs-row[aria-rowindex="112"]').getAttribute("data-id")).toBe(id);
+    await page.getByRole("button", { name: "7 new" }).click();
+    await waitFor(async () => (await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollTop)) === 0);
+    await waitFor(async () => (await page.locator(".runs-fresh").count()) === 0);
+    expect((await world.client.runs.list({ workflow: "greet", size: 1 })).items[0]?.id).toBe(
+      await rows(page).first().getAttribute("data-id"),
+    );
+  });
+
+  test.each(["dark", "light"] as const)("looks right in the %s theme at 1400 and 400 pixels", async (theme) => {
+    const page = await browser.openPage(`${world.url}/runs`, { theme });
+    await rows(page).first().waitFor();
+    await waitFor(async () => (await page.locator(".runs-counters").textContent())?.includes("Failed 1"));
+    await shot(page, `runs-${theme}`);
+    await axeCheck(page);
+    await page.setViewportSize({ width: 400, height: 800 });
+    await shot(page, `runs-${theme}-400`);
+    await axeCheck(page);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(400);
+  });
+});
+
+function fakeRun(index: number, newest: number): unknown {
+  const at = new Date(newest - index * 1_000).toISOString();
+  return {
+    id: `run-${String(index).padStart(6, "0")}`,
+    workflow: `flow-${index % 7}`,
+    version: "v1",
+    status: index % 11 === 0 ? "FAILED" : "SUCCEEDED",
+    ...(index % 11 === 0 && { reason: "STEP_FAILED" }),
+    input: {},
+    keys: [{ limit: "tenant", key: `tenant-${index % 31}` }],
+    priority: 0,
+    metadata: {},
+    createdAt: at,
+    startedAt: at,
+    finishedAt: at,
+    steps: { a: { status: "SUCCEEDED", attempts: 1 }, b: { status: index % 11 === 0 ? "FAILED" : "SUCCEEDED", attempts: 1 } },
+  };
+}
+
+interface Frames {
+  readonly count: number;
+  readonly median: number;
+  readonly p99: number;
+  readonly longest: number;
+  /** Of the page's main thread, in ms: what other processes on this machine do is not in it. */
+  readonly cpuPerFrame: number;
+}
+
+/** From now on, notes how long each frame takes. Returns how to end it. */
+async function measureFrames(page: Page): Promise<() => Promise<Frames>> {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  const busy = async (): Promise<number> => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return 1_000 * (metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0);
+  };
+  await page.evaluate(() => {
+    const noted: number[] = [];
+    Object.assign(globalThis, { frames: noted });
+    let last = performance.now();
+    const note = (now: number): void => {
+      noted.push(now - last);
+      last = now;
+      requestAnimationFrame(note);
+    };
+    requestAnimationFrame(note);
+  });
+  const before = await busy();
+  return async () => {
+    const frames = await page.evaluate(() => [...(globalThis as unknown as { frames: number[] }).frames]);
+    const cpu = (await busy()) - before;
+    await session.detach();
+    const sorted = frames.sort((a, b) => a - b);
+    const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? 0;
+    return { count: sorted.length, median: at(0.5), p99: at(0.99), longest: at(1), cpuPerFrame: cpu / sorted.length };
+  };
+}
+
+function framesText({ count, median, p99, longest, cpuPerFrame }: Frames): string {
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  return `${count} frames: median ${ms(median)}, p99 ${ms(p99)}, longest ${ms(longest)}, ${ms(cpuPerFrame)} of the main thread each`;
+}
