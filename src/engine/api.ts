@@ -8,13 +8,13 @@ import type { OperationHandlers } from "../nats/service.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
 import type { RunRecord } from "../protocol/record.ts";
+import type { Redactor } from "../protocol/redact.ts";
 import type {
   Explanation,
   Operation,
   Operations,
   Page,
   RunEventView,
-  RunListQuery,
   RunStatus,
   RunView,
   WorkflowView,
@@ -34,6 +34,8 @@ import type { PartitionCore } from "./partition-core.ts";
 import type { Placement } from "./placement.ts";
 import { MAX_METADATA_CHARS, routeCall } from "./routing.ts";
 import { INLINE_INPUT_CHARS, type Run } from "./run.ts";
+import { cutRecord } from "./cut-record.ts";
+import { refuse, RunPages, withoutRepetition } from "./run-pages.ts";
 import { WorkerViews } from "./worker-views.ts";
 import { StreamViews } from "./stream-views.ts";
 import { iso, runView } from "./views.ts";
@@ -48,6 +50,7 @@ export interface ApiOptions {
   readonly dispatcher: Dispatcher;
   readonly history: () => HistoryPort | undefined;
   readonly health: Health;
+  readonly redactor: Redactor;
   /** Through the inbox; resolves once it is applied and durable. */
   readonly send: (partition: number, command: Command) => Promise<void>;
   readonly register: (spec: WorkflowSpec) => Promise<{ name: string; version: string }>;
@@ -56,7 +59,6 @@ export interface ApiOptions {
   readonly nextTick: (workflow: CompiledWorkflow, index: number, afterMs: number) => number | undefined;
 }
 
-const DEFAULT_PAGE = 50;
 const REPLY_MARGIN_BYTES = 16_384;
 const CRON_PREVIEW = 3;
 const MAX_DELAY_MS = 10 * 365 * 86_400_000;
@@ -75,10 +77,12 @@ export class Api {
     const groups = new GroupViews(options);
     const workers = new WorkerViews(options);
     const streams = new StreamViews(options);
+    const pages = new RunPages(options);
     this.operations = {
       "run.create": (request) => this.#create(request),
       "run.get": ({ id }) => this.#get(id),
-      "run.list": (query) => this.#list(query),
+      "run.list": (query) => pages.list(query, this.#maxReplyBytes),
+      "run.count": (query) => pages.count(query),
       "run.cancel": ({ id }) => this.#cancel(id),
       "run.replay": ({ id }) => this.#replay(id),
       "run.cancelMany": ({ ids }) =>
@@ -100,6 +104,7 @@ export class Api {
       "machine.get": (request) => getMachine(request, options),
       "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
       "workflow.get": ({ name, version }) => this.#workflow(this.#version(name, version)),
+      "workflow.population": (request) => pages.population(request),
       "workflow.register": ({ spec }) => options.register(spec),
       "worker.list": () => workers.list(),
       "worker.drain": ({ id }) => workers.drain(id),
@@ -107,6 +112,14 @@ export class Api {
       "event.list": (request) => streams.events(request, this.#maxReplyBytes),
       "event.publish": (request) => streams.publish(request),
       "rejected.list": (request) => streams.rejected(request),
+    };
+  }
+
+  /** The same where a reply has to fit into one message. */
+  get natsOperations(): OperationHandlers {
+    return {
+      ...this.operations,
+      "run.record": async ({ id, after }) => cutRecord(await this.#record(id, after), this.#maxReplyBytes),
     };
   }
 
@@ -232,17 +245,6 @@ export class Api {
 
   get #maxReplyBytes(): number {
     return this.#options.connection.maxPayload - REPLY_MARGIN_BYTES;
-  }
-
-  async #list(query: RunListQuery): Promise<Page<RunView>> {
-    const history = this.#requireHistory("run.list");
-    for (let size = query.size ?? DEFAULT_PAGE; ; size = Math.ceil(size / 2)) {
-      const page = await history.list({ ...query, size }).catch((error: unknown) => refuse("run.list", error));
-      const items = page.items.map((view) => (view.input === undefined ? { ...view, input: null } : view));
-      if (Buffer.byteLength(JSON.stringify(items)) < this.#maxReplyBytes) return { ...page, items };
-      // Runs with large outputs: shorter pages.
-      if (size === 1) return { ...page, items: items.map(withoutRepetition) };
-    }
   }
 
   async #cancel(id: string): Promise<RunView> {
@@ -382,23 +384,6 @@ export class Api {
       }),
     };
   }
-}
-
-/** What the history fails with, as an answer: a bad query is the caller's, and all else passes. */
-function refuse(operation: string, error: unknown): never {
-  const { code, message } = error as { readonly code?: unknown; readonly message?: string };
-  if (code === "QUERY_INVALID")
-    throw new RequestError(`${operation}: ${message}`, { operation, status: 400, reason: "BAD_REQUEST" }, { cause: error });
-  if (code === "HISTORY_UNAVAILABLE" || code === "HISTORY_BEHIND")
-    throw new RequestError(`${operation}: ${message}`, { operation, status: 503, reason: code }, { cause: error });
-  throw error;
-}
-
-/** The outputs of a run that succeeded stand in it twice, which may be too much for one message. */
-function withoutRepetition(view: RunView): RunView {
-  if (view.outputs === undefined) return view;
-  const steps = Object.entries(view.steps).map(([name, { output: _, ...step }]) => [name, step] as const);
-  return { ...view, steps: Object.fromEntries(steps) };
 }
 
 function refOf(run: Run, names: Names): PayloadRef | undefined {

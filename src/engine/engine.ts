@@ -2,6 +2,7 @@
  * An engine node: takes the lease, recovers the partitions, and runs router, dispatch and API until it is stopped or another
  * node takes over. It puts the parts together and knows no policy. A second node on the same cluster stands by.
  */
+import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { pino, type Logger } from "pino";
 import { monotonicFactory } from "ulid";
@@ -14,6 +15,7 @@ import { countMessages, ensureStreams } from "../nats/streams.ts";
 import { startService, type OperationHandlers, type Service } from "../nats/service.ts";
 import { createNames, type Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
+import { createRedactor } from "../protocol/redact.ts";
 import { parseRequest } from "../protocol/requests.ts";
 import type { Operation, Operations } from "../protocol/view.ts";
 import type { HealthView } from "../protocol/record.ts";
@@ -75,6 +77,7 @@ interface StoredDefinition {
 }
 
 const SETTINGS_KEY = "settings";
+const SEAL_KEY = "history-key";
 const PLACEMENT_KEY = "placement";
 const LEASE_KEY = "lease.engine";
 const REJECTED_MAX_AGE_MS = 7 * 86_400_000;
@@ -262,7 +265,7 @@ class EngineNode implements Engine {
     this.#placement = new Placement(partitions, homes?.value);
     const definitions = await bucket.list<StoredDefinition>("definition.>");
     for (const { value } of definitions.sort((a, b) => a.value.since - b.value.since)) this.#define(value);
-    this.#history = await this.#openHistory(id);
+    this.#history = await this.#openHistory(id, bucket);
     for (const { value } of definitions) this.#history?.define(value.spec);
 
     const dispatcher = new Dispatcher(
@@ -350,13 +353,14 @@ class EngineNode implements Engine {
       dispatcher,
       history: () => this.#history,
       health,
+      redactor: createRedactor(this.#settings.redact),
       send: (partition, command) => this.#send(partition, command),
       register: (spec) => this.#register(spec),
       newRunId: () => this.#newUlid(),
       journalSeq,
       nextTick,
     });
-    this.#service = startService(connection, this.#names, { version: sluiceVersion, operations: api.operations, logger });
+    this.#service = startService(connection, this.#names, { version: sluiceVersion, operations: api.natsOperations, logger });
     await connection.flush();
     this.#throwIfStopped();
     this.#operations = api.operations;
@@ -508,7 +512,14 @@ class EngineNode implements Engine {
     return stream.lastJournalSeq;
   }
 
-  async #openHistory(cluster: string): Promise<HistoryPort | undefined> {
+  /** What the history encrypts with. It is here, and not beside its file: whoever can read it can read the events too. */
+  async #sealKey(bucket: Bucket): Promise<string> {
+    const fresh = randomBytes(32).toString("hex");
+    await bucket.compareAndSet(SEAL_KEY, fresh, 0);
+    return (await bucket.get<string>(SEAL_KEY))?.value ?? fresh;
+  }
+
+  async #openHistory(cluster: string, bucket: Bucket): Promise<HistoryPort | undefined> {
     try {
       const { openHistory } = await import("../history/open-history.ts");
       return await openHistory({
@@ -516,6 +527,9 @@ class EngineNode implements Engine {
         prefix: this.#names.prefix,
         cluster,
         retentionMs: this.#settings.retentionMs,
+        maxBytes: this.#settings.historyMaxBytes,
+        redact: this.#settings.redact,
+        sealKey: await this.#sealKey(bucket),
         logger: this.#logger,
         readJournal: async (partition, afterSeq, onMessage) => this.#streams[partition]?.readJournal(afterSeq, onMessage),
       });

@@ -3,7 +3,7 @@
  * for runs that have ended. Without one (it could not be opened), only live runs are known.
  */
 import type { GroupDecisionView, MachineDefinition, RunRecord } from "../protocol/record.ts";
-import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view.ts";
+import type { Page, RunEventView, RunListQuery, RunStatus, RunView } from "../protocol/view.ts";
 import type { PayloadRef } from "../protocol/work.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 
@@ -17,6 +17,15 @@ export interface RecordedRun {
 export interface After {
   readonly partition: number;
   readonly seq: number;
+}
+
+/** A run that a text may be in. */
+export interface ScannedRun {
+  readonly n: number;
+  /** Place after it. */
+  readonly cursor: string;
+  /** It is in there if it is in the message of the events stream with this sequence. */
+  readonly inputSeq?: number;
 }
 
 export interface HistoryPort {
@@ -37,7 +46,15 @@ export interface HistoryPort {
   machine(
     which: { readonly hash: string } | { readonly workflow: string; readonly version: string },
   ): Promise<MachineDefinition | undefined>;
+  /** By tags and events too, but not by text and state. */
   list(query: RunListQuery): Promise<Page<RunView>>;
+  /** Of the next `size` runs of a list, those that `query.text` is in, or may be in: then their input is to be looked at. */
+  scan(query: RunListQuery, size: number): Promise<{ readonly rows: readonly ScannedRun[]; readonly next?: string }>;
+  /** Runs by the numbers that `scan` gave. */
+  rows(ns: readonly number[], fields?: RunListQuery["fields"]): Promise<readonly RunView[]>;
+  count(query: RunListQuery): Promise<{ readonly count: number; readonly atLeast: boolean }>;
+  /** All runs that it has of a workflow version, by status. */
+  statuses(workflow: string, version: string): Promise<Readonly<Record<RunStatus, number>>>;
   events(id: string, after?: readonly After[]): Promise<RunEventView[]>;
   /** What a group has decided, newest first. */
   decisions(

@@ -4,6 +4,7 @@
 import type { Logger } from "pino";
 import { connectionOptionsShape, type ConnectionOptions, loggerOption } from "../nats/connection.ts";
 import { DEFAULT_PREFIX, prefixOption } from "../nats/subjects.ts";
+import { DEFAULT_REDACT } from "../protocol/redact.ts";
 import type { Duration } from "../workflow/duration.ts";
 import { durationOption, integerOption, optionOf, optionsOf, parseOptionsOf } from "../workflow/parse-options.ts";
 
@@ -25,6 +26,18 @@ export interface EngineOptions extends ConnectionOptions {
   readonly lease?: Duration | undefined;
   /** How long ended runs stay in the history. Default 7 days. */
   readonly retention?: Duration | undefined;
+  /**
+   * How large the file of the history may become, in bytes, at least 1 MiB. Above that, ended runs go, those that ended first.
+   * Default: as large as 500,000 runs make it.
+   */
+  readonly historyMaxBytes?: number | undefined;
+  /**
+   * Fields that nobody shall see, in inputs, outputs, errors and metadata: names (`password`), or paths (`card.number`, `*` for any
+   * one name), at any depth, in upper or lower case. The file of the history has them encrypted, with a key that is kept in NATS;
+   * the dashboard shows "[redacted]". Programs that ask for a run over NATS get the real values. Default: `password`, `token`,
+   * `secret`, `authorization`. It holds for runs from now on; what the file has already stays as it is.
+   */
+  readonly redact?: readonly string[] | undefined;
   /** A pino logger. Default: one that writes lines of level `info` to standard error. */
   readonly logger?: Logger | undefined;
   /** Facts of a partition between two snapshots, at least. Default 20,000. More make recovery longer, fewer make more snapshots. */
@@ -43,6 +56,8 @@ const schema = optionsOf(
     dataDir: text,
     lease: durationOption(500).optional(),
     retention: durationOption(1_000).optional(),
+    historyMaxBytes: integerOption(1_048_576).optional(),
+    redact: optionOf("a list of names or paths of fields", isRedactList).optional(),
     logger: loggerOption,
     snapshotEvery: integerOption(100).optional(),
   },
@@ -58,6 +73,8 @@ export interface EngineSettings {
   readonly dataDir: string;
   readonly leaseMs: number;
   readonly retentionMs: number;
+  readonly historyMaxBytes: number | undefined;
+  readonly redact: readonly string[];
   readonly logger: Logger | undefined;
   readonly snapshotEvery: number;
 }
@@ -65,7 +82,8 @@ export interface EngineSettings {
 /** Checks the options and fills in the defaults. @throws OptionsError (`OPTIONS_INVALID`) */
 export function parseEngineOptions(options: EngineOptions): EngineSettings {
   const given = parseOptionsOf(schema, options, "startEngine");
-  const { name, prefix, partitions, replicas, dataDir, lease, retention, logger, snapshotEvery, ...connection } = given;
+  const { name, prefix, partitions, replicas, dataDir, lease, retention, logger, snapshotEvery, ...rest } = given;
+  const { historyMaxBytes, redact, ...connection } = rest;
   return {
     connection,
     name,
@@ -75,7 +93,13 @@ export function parseEngineOptions(options: EngineOptions): EngineSettings {
     dataDir: dataDir ?? ".sluice",
     leaseMs: lease ?? 3_000,
     retentionMs: retention ?? 7 * 86_400_000,
+    historyMaxBytes,
+    redact: redact ?? DEFAULT_REDACT,
     logger,
     snapshotEvery: snapshotEvery ?? 20_000,
   };
+}
+
+function isRedactList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((rule) => typeof rule === "string" && rule.split(".").every((part) => part !== ""));
 }

@@ -23,6 +23,11 @@ export interface OpenHistoryOptions {
   readonly logger: Logger;
   /** How many runs are kept. Default 500,000 (about 1 GB with small payloads). */
   readonly maxRuns?: number;
+  /** How large the file may become, in bytes. Default: as large as it takes. */
+  readonly maxBytes?: number | undefined;
+  /** Rules of what is not stored as it is, and the key to keep it with; see HistoryOptions. */
+  readonly redact?: readonly string[] | undefined;
+  readonly sealKey?: string | undefined;
   /** Anything that tells this cluster's journals from others, for example when its streams were created. */
   readonly cluster?: string;
   /** Where batches that were not taken are read again. Without it they are missing until the next start. */
@@ -46,14 +51,29 @@ export class NodeHistory {
   readonly #readJournal: ReadJournal | undefined;
   readonly #feeds = new Map<number, HistoryFeed>();
 
-  constructor({ dataDir, prefix, retentionMs, logger, maxRuns = MAX_RUNS, cluster, readJournal, retryMs }: OpenHistoryOptions) {
+  constructor(options: OpenHistoryOptions) {
+    const {
+      dataDir,
+      prefix,
+      retentionMs,
+      logger,
+      maxRuns = MAX_RUNS,
+      maxBytes,
+      redact,
+      sealKey,
+      cluster,
+      readJournal,
+      retryMs,
+    } = options;
     this.#logger = logger.child({ component: "history" });
     this.#readJournal = readJournal;
     const settings: HistoryOptions = {
       file: join(dataDir, prefix === DEFAULT_PREFIX ? "history.db" : `history.${prefix}.db`),
       logger: this.#logger,
       eventsStream: createNames(prefix).eventsStream,
-      retention: { maxAgeMs: retentionMs, maxRuns },
+      retention: { maxAgeMs: retentionMs, maxRuns, ...(maxBytes !== undefined && { maxBytes }) },
+      ...(redact !== undefined && { redact }),
+      ...(sealKey !== undefined && { sealKey }),
       ...(cluster !== undefined && { cluster }),
       ...(retryMs !== undefined && { retryMs }),
       onOpen: () => {
@@ -124,6 +144,22 @@ export class NodeHistory {
   async list(query: RunListQuery): Promise<Page<RunView>> {
     const page = await this.service.list(query);
     return { ...page, items: page.items.map(({ view }) => view) };
+  }
+
+  scan(query: RunListQuery, size: number): ReturnType<History["scan"]> {
+    return this.service.scan(query, size);
+  }
+
+  async rows(ns: readonly number[], fields?: RunListQuery["fields"]): Promise<readonly RunView[]> {
+    return (await this.service.rows(ns, fields)).map(({ view }) => view);
+  }
+
+  count(query: RunListQuery): ReturnType<History["count"]> {
+    return this.service.count(query);
+  }
+
+  statuses(workflow: string, version: string): ReturnType<History["statuses"]> {
+    return this.service.statuses(workflow, version);
   }
 
   /** Empty for a run that it does not know. */

@@ -16,6 +16,9 @@ import { PendingRuns } from "./pending-runs.ts";
 import { createRedactor, type Redactor } from "../protocol/redact.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { Queries } from "./queries.ts";
+import type { RunListQuery } from "../protocol/view.ts";
+import { MAX_COUNTED } from "./run-lists.ts";
+import { RUN_STATUSES } from "./run-status.ts";
 import { sealFact } from "./sealing.ts";
 import { type Bounds, Store } from "./store.ts";
 
@@ -207,7 +210,7 @@ export class Projector {
       case "scan":
         return queries.scan(request.args.query, request.args.size);
       case "count":
-        return queries.count(request.args);
+        return countOf(store, request.args) ?? queries.count(request.args);
       case "statuses":
         return store.counts.byStatus(request.args.workflow, request.args.version);
       case "events":
@@ -319,6 +322,17 @@ export class Projector {
       // It is given up anyway.
     }
   }
+}
+
+/** Where only workflow and status are asked for, it is known. */
+function countOf(store: Store, query: RunListQuery): Requests["count"]["reply"] | undefined {
+  const { workflow, status, size: _size, cursor: _cursor, fields: _fields, ...others } = query;
+  if (Object.keys(others).length > 0) return undefined;
+  const byStatus = store.counts.byStatus(workflow);
+  const statuses = status === undefined ? RUN_STATUSES : new Set([status].flat());
+  let count = 0;
+  for (const one of statuses) count += byStatus[one] ?? 0;
+  return { count: Math.min(count, MAX_COUNTED), atLeast: count > MAX_COUNTED };
 }
 
 /** Errors of SQLite have its codes; anything else is about the one request. */

@@ -33,15 +33,16 @@ type Mutable = Record<string, unknown>;
  */
 export function sealFact(fact: RunFact, redactor: Redactor, key: string | undefined): void {
   const was: Private = {};
-  const hide = (holder: object, name: keyof Private, redact: (value: never) => unknown): void => {
+  const hide = (holder: object, name: keyof Private, redact: (value: object) => object): void => {
     const value = (holder as Mutable)[name];
     if (typeof value !== "object" || value === null) return;
-    const next = redact(value as never);
+    const next = redact(value);
     if (next === value) return;
     was[name] = value;
     (holder as Mutable)[name] = next;
   };
-  const { value, error } = redactor;
+  const value = (given: object): object => redactor.value(given);
+  const error = (given: object): object => redactor.error(given);
   if (fact.k === "created") {
     hide(fact, "input", value);
     hide(fact, "meta", value);

@@ -25,11 +25,7 @@ export class TextSearch {
     if (this.#has(id)) return true;
     const [first = ""] = pieces;
     // The facts at large are quickly looked through; only where it is somewhere in there, it is looked up where.
-    const maybe = pieces.some((piece) => {
-      const lower = piece.toLowerCase();
-      return lower.includes(this.#escaped) || lower.includes(this.#text);
-    });
-    if (!maybe) {
+    if (!pieces.some((piece) => this.mayBeIn(piece))) {
       const seq = /"ref":\{|"ev":\{/.test(first) ? this.#elsewhere(created(pieces)) : undefined;
       return seq ?? false;
     }
@@ -37,6 +33,12 @@ export class TextSearch {
     for (const { wf, keys = [], meta, input } of facts)
       if (this.#has(wf) || keys.some((key) => this.#has(key)) || this.isIn(meta) || this.isIn(input)) return true;
     return this.#elsewhere(facts) ?? false;
+  }
+
+  /** False: it is not in what this JSON text says. */
+  mayBeIn(json: string): boolean {
+    const lower = json.toLowerCase();
+    return lower.includes(this.#escaped) || lower.includes(this.#text) || lower.includes("\\u");
   }
 
   /** In a value, as far as it may be seen. */

@@ -30,7 +30,6 @@ export function createRecorder(given: AnyStateMachine): Recorder {
   const stepper = createStepper(given, (snapshot, transitions) => seen.push({ snapshot, transitions }));
   const machine: any = stepper.machine;
   const ids = transitionIds(machine);
-  const actives = new WeakMap<object, readonly string[]>();
   let taken: readonly string[] | undefined;
 
   function record(before: MachineSnapshot | undefined, step: () => Step): RecordedStep {
@@ -60,15 +59,7 @@ export function createRecorder(given: AnyStateMachine): Recorder {
     },
     step: (snapshot, event) => record(snapshot, () => stepper.step(snapshot, event)),
 
-    active(snapshot) {
-      const nodes: readonly any[] = (snapshot as any)._nodes;
-      let found = actives.get(nodes);
-      if (found === undefined) {
-        found = nodes.toSorted((a, b) => a.order - b.order).map((node) => node.id as string);
-        actives.set(nodes, found);
-      }
-      return found;
-    },
+    active: activeIds,
 
     transitionFor(snapshot, event) {
       try {
@@ -78,6 +69,20 @@ export function createRecorder(given: AnyStateMachine): Recorder {
       }
     },
   };
+}
+
+/** By the list of nodes, which snapshots of one configuration share. */
+const actives = new WeakMap<object, readonly string[]>();
+
+/** Ids of all active states with their ancestors, in the order of the definition; the same list for the same configuration. */
+export function activeIds(snapshot: MachineSnapshot): readonly string[] {
+  const nodes: readonly any[] = (snapshot as any)._nodes;
+  let found = actives.get(nodes);
+  if (found === undefined) {
+    found = nodes.toSorted((a, b) => a.order - b.order).map((node) => node.id as string);
+    actives.set(nodes, found);
+  }
+  return found;
 }
 
 /** The id of each transition of a machine. Index: among those of the same source and event type, in the order of the definition. */
