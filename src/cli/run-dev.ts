@@ -11,7 +11,7 @@ import type { Dashboard } from "../server/index.ts";
 import { version } from "../version.ts";
 import { EXIT_FAILED, SilentExit } from "./cli-error.ts";
 import type { Cli } from "./cli.ts";
-import { dashboardOptions } from "./dashboard-options.ts";
+import { dashboardOptions, redactOf } from "./dashboard-options.ts";
 import type { DevCommandOptions } from "./commands/dev.ts";
 import { removeDevRecord, writeDevRecord } from "./dev-record.ts";
 import { EngineKeeper } from "./engine-keeper.ts";
@@ -109,7 +109,7 @@ class Dev {
     if (this.#stopping) return;
     const { servers, prefix } = await findTarget({ ...this.#options, nats: nats?.url ?? external }, env, folder);
 
-    this.#engine = new EngineKeeper({ servers, prefix, dataDir: this.#dataFolder, name: "dev", logger });
+    this.#engine = new EngineKeeper({ servers, prefix, dataDir: this.#dataFolder, name: "dev", redact: redactOf(this.#options), logger });
     void this.#engine.failed.catch(this.#fail);
     const page = dashboardOptions(this.#options, env, this.#engine);
     if (page !== undefined) {

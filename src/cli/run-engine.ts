@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import type { Dashboard } from "../server/index.ts";
 import type { Cli } from "./cli.ts";
-import { dashboardOptions } from "./dashboard-options.ts";
+import { dashboardOptions, redactOf } from "./dashboard-options.ts";
 import type { EngineCommandOptions } from "./commands/engine.ts";
 import { DATA_FOLDER } from "./dev-record.ts";
 import { EngineKeeper } from "./engine-keeper.ts";
@@ -17,6 +17,8 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     prefix: target.prefix,
     dataDir: resolve(cli.folder, options.dataDir ?? DATA_FOLDER),
     logger,
+    redact: redactOf(options),
+    ...(options.historyMaxBytes === undefined ? {} : { historyMaxBytes: options.historyMaxBytes }),
     ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.lease === undefined ? {} : { lease: options.lease }),

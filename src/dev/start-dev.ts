@@ -112,7 +112,7 @@ export async function startDev(options: DevOptions): Promise<Dev> {
     ends.push(() => nats.stop());
     const common = { servers: nats.url, logger, ...(prefix === undefined ? {} : { prefix }) };
 
-    const engine = createEngine({ ...common, name: "dev", dataDir: folder });
+    const engine = createEngine({ ...common, name: "dev", dataDir: folder, redact });
     ends.push(() => engine.stop());
     const dashboard = await startDashboard({
       ...common,

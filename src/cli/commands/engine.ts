@@ -12,6 +12,7 @@ export interface EngineCommandOptions extends TargetOptions, DashboardCommandOpt
   readonly name?: string;
   readonly lease?: number;
   readonly retention?: number;
+  readonly historyMaxBytes?: number;
   readonly logLevel?: LogLevel;
 }
 
@@ -30,6 +31,11 @@ export function addEngineCommand(program: Command, cli: Cli): void {
       readDurationOption,
     )
     .option("--retention <duration>", "how long ended runs stay in the history (default: 7d)", readDurationOption)
+    .option(
+      "--history-max-bytes <bytes>",
+      "how large the history file may become; above that, runs that ended first go (default: no bound)",
+      readInteger(1_048_576, Number.MAX_SAFE_INTEGER),
+    )
     .addOption(withLogLevel());
   withDashboard(command).action(async (options: EngineCommandOptions) => {
     const { runEngine } = await import("../run-engine.ts");
