@@ -18,6 +18,9 @@ export function describeState(model: ChartModel, node: ChartNode): string {
   });
   const parts = [`${node.key}, ${KINDS[node.kind]}${inside}`];
   if (node.description !== undefined) parts.push(node.description);
+  if (node.invokes.length > 0) parts.push(`invokes ${node.invokes.map(({ src }) => src).join(", ")}`);
+  if (node.entry.length > 0) parts.push(`on entry ${node.entry.join(", ")}`);
+  if (node.exit.length > 0) parts.push(`on exit ${node.exit.join(", ")}`);
   if (leaves.length > 0) parts.push(leaves.slice(0, 6).join("; ") + (leaves.length > 6 ? `; and ${leaves.length - 6} more` : ""));
   parts.push(...node.problems);
   return parts.join(". ");

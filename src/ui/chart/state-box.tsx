@@ -127,7 +127,8 @@ function Rows({ box }: { readonly box: PlacedBox }): JSX.Element {
   const inset = box.node.kind === "final" ? 2 : 0;
   const top = TITLE + 7 + inset;
   return (
-    <>
+    // What is said of the state (`describeState`) has all of this in it.
+    <g aria-hidden="true">
       {box.description.map((line, i) => (
         <text key={line} class="chart-description" x={PAD + inset} y={top + i * LINE + 2}>
           {line}
@@ -158,6 +159,6 @@ function Rows({ box }: { readonly box: PlacedBox }): JSX.Element {
           </g>
         );
       })}
-    </>
+    </g>
   );
 }
