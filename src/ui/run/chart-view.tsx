@@ -26,6 +26,8 @@ export function ChartView({ store }: { readonly store: RunStore }): JSX.Element 
       definition={machine}
       active={frame?.active ?? NONE}
       taken={frame?.taken ?? NONE}
+      moment={frame?.index}
+      moment={frame?.index}
       timers={frame?.timers}
       steps={frame?.steps}
       at={store.past.value ? frame?.at : undefined}

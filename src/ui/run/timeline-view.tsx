@@ -87,6 +87,17 @@ function Timeline({ store }: { readonly store: RunStore }): JSX.Element {
       setZoom(panned(view, (px / width) * (view.to - view.from), length));
     }
   };
+  // Moving the cursor draws none of them again.
+  const bars = useMemo(
+    () =>
+      timeline.lanes.map((lane, index) => (
+        <g key={lane.step} transform={`translate(0 ${AXIS_PX + index * LANE_PX})`} data-lane={lane.step}>
+          <line class="timeline-rule" x1={0} x2={width} y1={LANE_PX - 0.5} y2={LANE_PX - 0.5} />
+          <LaneBars lane={lane} x={x} width={width} endMs={shownMs} grow={growing.current} tip={setTip} />
+        </g>
+      )),
+    [timeline, view.from, view.to, width, shownMs],
+  );
   const admitted = timeline.lanes[0]?.segments.find(({ kind }) => kind === "active")?.from;
   const height = AXIS_PX + timeline.lanes.length * LANE_PX;
 
@@ -140,12 +151,7 @@ function Timeline({ store }: { readonly store: RunStore }): JSX.Element {
                   </text>
                 </g>
               ))}
-              {timeline.lanes.map((lane, index) => (
-                <g key={lane.step} transform={`translate(0 ${AXIS_PX + index * LANE_PX})`} data-lane={lane.step}>
-                  <line class="timeline-rule" x1={0} x2={width} y1={LANE_PX - 0.5} y2={LANE_PX - 0.5} />
-                  <LaneBars lane={lane} x={x} width={width} endMs={shownMs} grow={growing.current} tip={setTip} />
-                </g>
-              ))}
+              {bars}
               {timeline.marks.map((mark) => (
                 <g
                   key={mark.position}
