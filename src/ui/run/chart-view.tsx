@@ -27,7 +27,6 @@ export function ChartView({ store }: { readonly store: RunStore }): JSX.Element 
       active={frame?.active ?? NONE}
       taken={frame?.taken ?? NONE}
       moment={frame?.index}
-      moment={frame?.index}
       timers={frame?.timers}
       steps={frame?.steps}
       at={store.past.value ? frame?.at : undefined}

@@ -40,7 +40,7 @@ export function PastBar({ store }: { readonly store: RunStore }): JSX.Element {
 }
 
 function What({ frame }: { readonly frame: RunFrame }): JSX.Element {
-  const { text, tone } = labelOf(frame.type, frame.data);
+  const { text, tone } = labelOf(frame.type, frame.data, frame.fed);
   const message = messageOf(frame.data);
   return (
     <span class="run-what" data-tone={tone} title={frame.type}>

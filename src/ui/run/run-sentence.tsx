@@ -22,13 +22,13 @@ export function RunSentence({ store, run }: { readonly store: RunStore; readonly
       {parts === undefined ? (
         <span class="kit-muted">Asking what it is doing…</span>
       ) : (
-        parts.map((part, index) => <PartView key={index} part={part} />)
+        parts.map((part, index) => <PartView key={index} part={part} first={index === 0} />)
       )}
     </p>
   );
 }
 
-function PartView({ part }: { readonly part: Part }): JSX.Element {
+function PartView({ part, first }: { readonly part: Part; readonly first: boolean }): JSX.Element {
   switch (part.kind) {
     case "text":
       return <>{part.text}</>;
@@ -58,7 +58,7 @@ function PartView({ part }: { readonly part: Part }): JSX.Element {
     case "step":
       return (
         <>
-          step <strong>{part.name}</strong>
+          {first ? "Step" : "step"} <strong>{part.name}</strong>
         </>
       );
     case "until":

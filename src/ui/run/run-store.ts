@@ -110,7 +110,8 @@ export class RunStore {
       // The record was read after the run: where it tells of an end, the run has ended since.
       if (recorded && isOver(this.life.value.frames.at(-1)?.status) && !isOver(run.status))
         this.run.value = await call("run.get", { id: this.id }, signal);
-      return recorded;
+      // The end may not be in the history yet.
+      return recorded && (this.life.value.ended || !isOver(run.status) || this.life.value.frames.length === 0);
     } catch (error) {
       if (isAbort(error)) return true;
       const missing = error instanceof ApiError && error.status === 404;

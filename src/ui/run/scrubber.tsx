@@ -140,7 +140,7 @@ function Track({ store, life, places, width }: TrackProps): JSX.Element {
         <line class="run-track-line" x1={EDGE} x2={width - EDGE} y1={HEIGHT / 2} y2={HEIGHT / 2} />
         <line class="run-track-done" x1={EDGE} x2={x} y1={HEIGHT / 2} y2={HEIGHT / 2} />
         {ticks.map(({ tone, d }) => (
-          <path key={tone} class="run-tick" data-tone={tone} d={d} />
+          <path key={tone} class="run-tick" data-tone={tone} data-dense={life.frames.length > length / 3 || undefined} d={d} />
         ))}
         <circle class="run-thumb" cx={x} cy={HEIGHT / 2} r={5.5} data-past={store.past.value} />
       </svg>
@@ -152,7 +152,7 @@ function Track({ store, life, places, width }: TrackProps): JSX.Element {
 function tickPaths(life: Life, places: Float64Array, length: number): { tone: EventTone; d: string }[] {
   const byTone = new Map<EventTone, { d: string; last: number }>();
   for (const [position, frame] of life.frames.entries()) {
-    const { tone } = labelOf(frame.type, undefined);
+    const { tone } = labelOf(frame.type, undefined, frame.fed);
     const x = EDGE + Math.round((places[position] ?? 0) * length * 2) / 2;
     const path = byTone.get(tone) ?? { d: "", last: -1 };
     byTone.set(tone, path);

@@ -50,7 +50,14 @@ const TIMERS: Readonly<Record<string, string>> = {
 
 const TIMER = /^xstate\.after\.(?:.*)\.run\.running\.([^.]+)\.(?:attempt\.)?([A-Za-z]+)$/;
 
-export function labelOf(type: string, data?: unknown): EventLabel {
+/** What its machine is told to do; the facts of the same names tell that it was done. */
+const ORDERS: Readonly<Record<string, readonly [text: string, tone: EventTone]>> = {
+  "run.cancelled": ["cancel", "warn"],
+  "run.failed": ["fail", "bad"],
+};
+
+/** `fed`: an event of the machine, where a fact has the same name. */
+export function labelOf(type: string, data?: unknown, fed = false): EventLabel {
   const timer = TIMER.exec(type);
   if (timer !== null) {
     const [, step = "", state = ""] = timer;
@@ -65,7 +72,8 @@ export function labelOf(type: string, data?: unknown): EventLabel {
     const step = type.slice(prefix.length);
     return { text: `${step} ${text}`, tone, step };
   }
-  const fact = Object.hasOwn(FACTS, type) ? FACTS[type] : undefined;
+  const table = fed && Object.hasOwn(ORDERS, type) ? ORDERS : FACTS;
+  const fact = Object.hasOwn(table, type) ? table[type] : undefined;
   if (fact === undefined)
     return {
       text: type.startsWith("xstate.after.") ? "timer" : type,

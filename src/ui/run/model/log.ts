@@ -20,7 +20,7 @@ export function logRow(life: Life, position: number): LogRow | undefined {
   return {
     position,
     frame,
-    label: labelOf(frame.type, frame.data),
+    label: labelOf(frame.type, frame.data, frame.fed),
     afterMs: at - life.startMs,
     deltaMs: position === 0 ? 0 : at - (life.times[position - 1] ?? at),
   };
@@ -49,9 +49,9 @@ export function filterLog(life: Life, filter: string, texts: WeakMap<RunFrame, s
 function textOf(frame: RunFrame, texts: WeakMap<RunFrame, string>): string {
   let text = texts.get(frame);
   if (text === undefined) {
-    const { type, data, from, sent } = frame;
+    const { type, data, from, sent, fed } = frame;
     text =
-      `${type} ${labelOf(type, data).text} ${from} ${previewOf(data, 4_000)} ${sent.map((one) => `${one.type} ${one.to}`).join(" ")}`.toLowerCase();
+      `${type} ${labelOf(type, data, fed).text} ${from} ${previewOf(data, 4_000)} ${sent.map((one) => `${one.type} ${one.to}`).join(" ")}`.toLowerCase();
     texts.set(frame, text);
   }
   return text;

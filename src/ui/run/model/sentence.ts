@@ -66,7 +66,8 @@ function split(sentence: string, needles: readonly Needle[]): Part[] {
     }
     if (text !== "") parts.push({ kind: "text", text });
     text = "";
-    parts.push(best.part);
+    if (best.part.kind === "quote") parts.push({ kind: "text", text: "(" }, best.part, { kind: "text", text: ")" });
+    else parts.push(best.part);
     at += best.text.length;
   }
   if (text !== "") parts.push({ kind: "text", text });

@@ -61,7 +61,7 @@ export function sequenceOf(life: Life): Sequence {
   };
   for (const [position, frame] of life.frames.entries()) {
     rowOf[position] = drafts.length;
-    const { text, tone } = labelOf(frame.type, frame.data);
+    const { text, tone } = labelOf(frame.type, frame.data, frame.fed);
     const timer = frame.from === "timer";
     drafts.push({
       position,
