@@ -39,7 +39,6 @@ export function EventList({ name, onPublish }: EventListProps): JSX.Element {
   // What arrives while someone points at the rows, or reads further down, waits above.
   const { items, newer, showNewer } = useHeld(all.items, pointed || !atTop || chosen !== undefined);
   const list = useRef<VirtualListHandle>(null);
-  const filter = useRef<HTMLInputElement>(null);
   const at = items.findIndex(({ seq }) => seq === chosen);
   const move = (by: number) => {
     if (items.length === 0) return;
@@ -48,7 +47,6 @@ export function EventList({ name, onPublish }: EventListProps): JSX.Element {
     list.current?.scrollTo(next);
   };
   useKeys({
-    "/": { does: "filter by name", run: () => filter.current?.focus() },
     j: { does: "next event", run: () => move(1) },
     k: { does: "previous event", run: () => move(-1) },
     ArrowDown: { does: "next event", run: () => move(1) },
@@ -66,7 +64,7 @@ export function EventList({ name, onPublish }: EventListProps): JSX.Element {
   return (
     <div class="events-list">
       <div class="events-bar">
-        <NameFilter input={filter} name={name} />
+        <NameFilter name={name} />
         {newer > 0 && (
           <Button
             class="events-pill"
@@ -99,7 +97,12 @@ export function EventList({ name, onPublish }: EventListProps): JSX.Element {
             render={(index) => {
               const item = items[index];
               return item === undefined ? null : (
-                <EventRow key={item.seq} event={item} chosen={item.seq === chosen} onChoose={() => setChosen(item.seq === chosen ? undefined : item.seq)} />
+                <EventRow
+                  key={item.seq}
+                  event={item}
+                  chosen={item.seq === chosen}
+                  onChoose={() => setChosen(item.seq === chosen ? undefined : item.seq)}
+                />
               );
             }}
           />
@@ -171,7 +174,9 @@ function EventDetail({ event, onClose }: { readonly event: EventView; readonly o
       </p>
       <h3>
         Payload <CopyButton text={() => JSON.stringify(payload, null, 2)} />
-        <CopyButton text={() => `nats pub ${prefix}.events.${name} '${JSON.stringify(payload).replaceAll("'", "'\\''")}'`}>Copy as nats pub</CopyButton>
+        <CopyButton text={() => `nats pub ${prefix}.events.${name} '${JSON.stringify(payload).replaceAll("'", "'\\''")}'`}>
+          Copy as nats pub
+        </CopyButton>
       </h3>
       <JsonView value={payload} open={3} />
       {metadata !== undefined && (
@@ -194,17 +199,25 @@ function EventDetail({ event, onClose }: { readonly event: EventView; readonly o
 
 const TYPING_MS = 200;
 
-function NameFilter({ input, name }: { readonly input: { current: HTMLInputElement | null }; readonly name: string }): JSX.Element {
+function NameFilter({ name }: { readonly name: string }): JSX.Element {
   const [text, setText] = useState(name);
-  useEffect(() => setText(name), [name]);
+  const sent = useRef(name);
   useEffect(() => {
-    if (text === name) return undefined;
-    const timer = setTimeout(() => setQuery({ name: text.trim() }, { replace: true }), TYPING_MS);
+    // Not what was typed a moment ago: more may have been typed since.
+    if (name !== sent.current) setText(name);
+    sent.current = name;
+  }, [name]);
+  useEffect(() => {
+    if (text.trim() === sent.current) return undefined;
+    const timer = setTimeout(() => {
+      sent.current = text.trim();
+      setQuery({ name: text.trim() }, { replace: true });
+    }, TYPING_MS);
     return () => clearTimeout(timer);
-  }, [text, name]);
+  }, [text]);
   return (
     <input
-      ref={input}
+      data-filter
       type="search"
       class="kit-input"
       aria-label="Name of the event"

@@ -42,7 +42,9 @@ export function PublishForm({ name: given, onClose }: PublishFormProps): JSX.Ele
       nameProblem(name) ??
       (unreadable["payload"] !== undefined ? "The payload is not JSON." : undefined) ??
       (payload === undefined ? "The payload is empty: write any JSON, such as {}." : undefined) ??
-      (unreadable["metadata"] !== undefined || (metadata !== undefined && !isObject(metadata)) ? "Metadata is a JSON object." : undefined) ??
+      (unreadable["metadata"] !== undefined || (metadata !== undefined && !isObject(metadata))
+        ? "Metadata is a JSON object."
+        : undefined) ??
       (order !== undefined && !Number.isFinite(order) ? "The priority is a number." : undefined);
     setFailure(problem);
     if (problem !== undefined) return;
@@ -115,7 +117,13 @@ export function PublishForm({ name: given, onClose }: PublishFormProps): JSX.Ele
         </div>
         <label>
           Priority
-          <input class="kit-input" inputMode="decimal" placeholder="0" value={priority} onInput={(event) => setPriority(event.currentTarget.value)} />
+          <input
+            class="kit-input"
+            inputMode="decimal"
+            placeholder="0"
+            value={priority}
+            onInput={(event) => setPriority(event.currentTarget.value)}
+          />
         </label>
       </details>
       {failure !== undefined && (
@@ -136,5 +144,7 @@ export function PublishForm({ name: given, onClose }: PublishFormProps): JSX.Ele
 /** Names are one or more tokens of a NATS subject. */
 function nameProblem(name: string): string | undefined {
   if (name === "") return "An event needs a name.";
-  return /^[^\s.*>]+(\.[^\s.*>]+)*$/.test(name) ? undefined : "A name is one or more words between dots, without spaces, * and >.";
+  return /^[^\s.*>]+(\.[^\s.*>]+)*$/.test(name)
+    ? undefined
+    : "A name is one or more words between dots, without spaces, * and >.";
 }

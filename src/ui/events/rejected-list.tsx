@@ -46,11 +46,22 @@ export function RejectedList(): JSX.Element {
             if (item === undefined) return null;
             const { seq, at, what, reason, payload } = item;
             return (
-              <div key={seq} class="events-row events-rejected" role="listitem" data-rejected={seq} aria-current={seq === chosen ? "true" : undefined}>
+              <div
+                key={seq}
+                class="events-row events-rejected"
+                role="listitem"
+                data-rejected={seq}
+                aria-current={seq === chosen ? "true" : undefined}
+              >
                 <span class="events-at">
                   <Time at={at} />
                 </span>
-                <button type="button" class="events-name" aria-expanded={seq === chosen} onClick={() => setChosen(seq === chosen ? undefined : seq)}>
+                <button
+                  type="button"
+                  class="events-name"
+                  aria-expanded={seq === chosen}
+                  onClick={() => setChosen(seq === chosen ? undefined : seq)}
+                >
                   {what}
                 </button>
                 <span class="events-reason">{reason}</span>

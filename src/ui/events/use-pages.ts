@@ -69,7 +69,9 @@ export function usePages<T>(
       asking.current = true;
       load(next, new AbortController().signal)
         .then((page) =>
-          setState((before) => (before.next === next ? { ...before, items: [...before.items, ...page.items], next: page.next } : before)),
+          setState((before) =>
+            before.next === next ? { ...before, items: [...before.items, ...page.items], next: page.next } : before,
+          ),
         )
         .catch((error: unknown) => setState((before) => ({ ...before, error: describeError(error) })))
         .finally(() => {

@@ -27,18 +27,16 @@ export function GroupMachine({ limit, groupKey, change }: GroupMachineProps): JS
   const asked = useRef(0);
   useEffect(() => {
     const request = new AbortController();
-    const timer = setTimeout(
-      async () => {
-        asked.current = performance.now();
-        try {
-          setMachine(await call("group.machine", { limit, key: groupKey }, request.signal));
-          setError(undefined);
-        } catch (reason) {
-          if (!isAbort(reason)) setError(describeError(reason));
-        }
-      },
-      Math.max(0, asked.current + EVERY_MS - performance.now()),
-    );
+    const load = async () => {
+      asked.current = performance.now();
+      try {
+        setMachine(await call("group.machine", { limit, key: groupKey }, request.signal));
+        setError(undefined);
+      } catch (reason) {
+        if (!isAbort(reason)) setError(describeError(reason));
+      }
+    };
+    const timer = setTimeout(() => void load(), Math.max(0, asked.current + EVERY_MS - performance.now()));
     return () => {
       clearTimeout(timer);
       request.abort();
@@ -75,11 +73,7 @@ export function GroupMachine({ limit, groupKey, change }: GroupMachineProps): JS
       {error !== undefined && <p class="groups-error">{error}</p>}
       <div class="groups-chart">
         {definition !== undefined && machine !== undefined && (
-          <Chart
-            definition={definition}
-            active={machine.active}
-            {...(leaf !== undefined && { counts: { [leaf]: held } })}
-          />
+          <Chart definition={definition} active={machine.active} {...(leaf !== undefined && { counts: { [leaf]: held } })} />
         )}
       </div>
     </section>

@@ -89,16 +89,20 @@ function OneGroup({ limit, groupKey }: { readonly limit: string; readonly groupK
             </span>
           )}
         </div>
-        <dl class="groups-numbers">
-          <Number name="Slots">
-            <SlotMarks group={group} />
-          </Number>
-          <Number name="Waiting">{group.waiting.toLocaleString("en")}</Number>
-          <Number name="Oldest wait">{group.oldestWaitingAt === undefined ? "–" : <Duration from={group.oldestWaitingAt} />}</Number>
-          <Number name="Starts per minute">{rateText(group.startsPerMinute)}</Number>
-          <Number name="Drains in">{drainText(group) || "–"}</Number>
+        <div class="groups-numbers">
+          <dl>
+            <Number name="Slots">
+              <SlotMarks group={group} />
+            </Number>
+            <Number name="Waiting">{group.waiting.toLocaleString("en")}</Number>
+            <Number name="Oldest wait">
+              {group.oldestWaitingAt === undefined ? "–" : <Duration from={group.oldestWaitingAt} />}
+            </Number>
+            <Number name="Starts per minute">{rateText(group.startsPerMinute)}</Number>
+            <Number name="Drains in">{drainText(group) || "–"}</Number>
+          </dl>
           <GroupTrend group={group} />
-        </dl>
+        </div>
       </header>
       <div class="groups-group-body">
         <div class="groups-group-left">

@@ -60,7 +60,11 @@ export const GroupRow = memo(function GroupRow(props: GroupRowProps): JSX.Elemen
       </div>
       <div class="groups-cell-state">
         {editing ? (
-          <LimitEditor group={group} onSave={(maxRuns) => onChange(id, { kind: "limit", maxRuns })} onClose={() => onEdit(undefined)} />
+          <LimitEditor
+            group={group}
+            onSave={(maxRuns) => onChange(id, { kind: "limit", maxRuns })}
+            onClose={() => onEdit(undefined)}
+          />
         ) : (
           <>
             <GroupFlags group={group} />

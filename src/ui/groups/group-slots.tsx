@@ -19,7 +19,8 @@ export function GroupSlots({ group, runs }: GroupSlotsProps): JSX.Element {
   return (
     <section class="groups-section" aria-label="Slots">
       <h2>
-        Slots <span class="kit-muted">{`${active} of ${maxRuns} in use${group.stopping > 0 ? `, ${group.stopping} stopping` : ""}`}</span>
+        Slots{" "}
+        <span class="kit-muted">{`${active} of ${maxRuns} in use${group.stopping > 0 ? `, ${group.stopping} stopping` : ""}`}</span>
       </h2>
       <ul class="groups-runs">
         {activeRuns.map((id, i) => {

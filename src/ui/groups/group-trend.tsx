@@ -30,13 +30,18 @@ export function GroupTrend({ group }: { readonly group: GroupView }): JSX.Elemen
   return (
     <figure class="groups-trend" aria-label={`Since this page is open: ${active} active and ${waiting} waiting now`}>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} aria-hidden="true">
-        <path class="groups-trend-waiting-area" d={`${path("waiting")} V${HEIGHT} H${startOf(samples.value, { end, span, most })} Z`} />
+        <path
+          class="groups-trend-waiting-area"
+          d={`${path("waiting")} V${HEIGHT} H${startOf(samples.value, { end, span, most })} Z`}
+        />
         <path class="groups-trend-waiting" d={path("waiting")} />
         <path class="groups-trend-active" d={path("active")} />
       </svg>
       <figcaption>
         <span data-trend="active">active</span> <span data-trend="waiting">waiting</span>
-        <span class="kit-muted">{span >= 60_000 ? `${Math.round(span / 60_000)} min` : `${Math.round(span / 1_000)} s`} · max {most}</span>
+        <span class="kit-muted">
+          {span >= 60_000 ? `${Math.round(span / 60_000)} min` : `${Math.round(span / 1_000)} s`} · max {most}
+        </span>
       </figcaption>
     </figure>
   );

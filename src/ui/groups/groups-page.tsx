@@ -44,7 +44,6 @@ export function GroupsPage(): JSX.Element {
   const { rows } = feed;
   const order = rows.order;
   const list = useRef<VirtualListHandle>(null);
-  const box = useRef<HTMLInputElement>(null);
   const loaded = feed.loaded.value;
   const isReadOnly = readOnly.value;
 
@@ -80,7 +79,6 @@ export function GroupsPage(): JSX.Element {
     if (selected !== undefined) run(selected);
   };
   useKeys({
-    "/": { does: "filter", run: () => box.current?.focus() },
     j: { does: "next group", run: () => move(1) },
     k: { does: "previous group", run: () => move(-1) },
     ArrowDown: { does: "next group", run: () => move(1) },
@@ -107,7 +105,8 @@ export function GroupsPage(): JSX.Element {
   const render = (index: number): JSX.Element => {
     const id = order[index];
     const group = id === undefined ? undefined : rows.view(id);
-    if (id === undefined || group === undefined) return <div key={`row ${index}`} class="groups-row" data-loading role="listitem" />;
+    if (id === undefined || group === undefined)
+      return <div key={`row ${index}`} class="groups-row" data-loading role="listitem" />;
     return (
       <GroupRow
         key={id}
@@ -126,7 +125,7 @@ export function GroupsPage(): JSX.Element {
     <div class="groups-page" data-version={version}>
       <div class="groups-head">
         <h1>Groups</h1>
-        <FilterBox input={box} query={query} />
+        <FilterBox query={query} />
         <span class="kit-muted groups-total" aria-live="off">
           {loaded ? `${rows.total.toLocaleString("en")} ${isEmptyFilter(filter) ? "live" : "found"}` : ""}
         </span>
@@ -185,20 +184,26 @@ export function GroupsPage(): JSX.Element {
 }
 
 /** What is typed goes to the address when the typing pauses; what the address says comes back into the box. */
-function FilterBox({ input, query }: { readonly input: { current: HTMLInputElement | null }; readonly query: string }): JSX.Element {
+function FilterBox({ query }: { readonly query: string }): JSX.Element {
   const text = useSignal(query);
+  const sent = useRef(query);
   useEffect(() => {
-    text.value = query;
+    // Not what was typed a moment ago: more may have been typed since.
+    if (query !== sent.current) text.value = query;
+    sent.current = query;
   }, [query, text]);
   useSignalEffect(() => {
     const typed = text.value;
-    if (typed === (route.peek().query.get("q") ?? "")) return undefined;
-    const timer = setTimeout(() => setQuery({ q: typed }, { replace: true }), TYPING_MS);
+    if (typed === sent.current) return undefined;
+    const timer = setTimeout(() => {
+      sent.current = typed;
+      setQuery({ q: typed }, { replace: true });
+    }, TYPING_MS);
     return () => clearTimeout(timer);
   });
   return (
     <input
-      ref={input}
+      data-filter
       class="kit-input groups-filter"
       type="search"
       aria-label="Filter: limit:<name>, or text in the key"

@@ -20,8 +20,8 @@ export function NoGroups({ filtered }: { readonly filtered: boolean }): JSX.Elem
       title="No live groups"
       text={
         <>
-          A group is one concurrency key of one limit, and is here while it holds a run: those that have a slot, and those that wait.{" "}
-          {demo ? "Publish an event of the examples a few times:" : "Start runs of a workflow that has a limit:"}
+          A group is one concurrency key of one limit, and is here while it holds a run: those that have a slot, and those that
+          wait. {demo ? "Publish an event of the examples a few times:" : "Start runs of a workflow that has a limit:"}
         </>
       }
       commands={

@@ -56,7 +56,8 @@ export function WorkerRow({ worker, selected, open, readOnly, onToggle, onDrain 
         </div>
         <div class="workers-serves">
           <Button kind="quiet" aria-expanded={open} onClick={onToggle}>
-            {open ? "▾" : "▸"} {steps} {steps === 1 ? "step" : "steps"} of {workflows.length} {workflows.length === 1 ? "workflow" : "workflows"}
+            {open ? "▾" : "▸"} {steps} {steps === 1 ? "step" : "steps"} of {workflows.length}{" "}
+            {workflows.length === 1 ? "workflow" : "workflows"}
           </Button>
         </div>
         <div class="workers-seen">
@@ -73,8 +74,8 @@ export function WorkerRow({ worker, selected, open, readOnly, onToggle, onDrain 
               question={`Drain ${name}?`}
               detail={
                 <p class="kit-muted">
-                  It finishes the {used} {used === 1 ? "step" : "steps"} that it has and takes no further ones, then its process ends. It cannot be
-                  taken back: start the worker again instead.
+                  It finishes the {used} {used === 1 ? "step" : "steps"} that it has and takes no further ones, then its process
+                  ends. It cannot be taken back: start the worker again instead.
                 </p>
               }
               confirm="Drain it"
@@ -145,11 +146,16 @@ function Executing({ worker }: { readonly worker: WorkerView }): JSX.Element | n
       <ul class="workers-runs">
         {found.slice(0, SHOWN).map(({ run, step, view }) => (
           <li key={`${run.id} ${step}`}>
-            <RunLink id={run.id} /> <code>{step}</code> <span class="kit-muted">of {run.workflow}, attempt {view.attempts}</span>{" "}
+            <RunLink id={run.id} /> <code>{step}</code>{" "}
+            <span class="kit-muted">
+              of {run.workflow}, attempt {view.attempts}
+            </span>{" "}
             <Duration from={view.startedAt} />
           </li>
         ))}
-        {found.length < used && <li class="kit-muted">{found.length === 0 ? `${used} steps` : `and ${used - Math.min(SHOWN, found.length)} more`}</li>}
+        {found.length < used && (
+          <li class="kit-muted">{found.length === 0 ? `${used} steps` : `and ${used - Math.min(SHOWN, found.length)} more`}</li>
+        )}
       </ul>
     </>
   );

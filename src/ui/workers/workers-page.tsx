@@ -36,7 +36,9 @@ export function WorkersPage(): JSX.Element {
     if (event === "workers") setWorkers(data.items);
     else if (event === "reset") void load();
   });
-  const items = (workers ?? []).toSorted((a, b) => RANK[a.mode] - RANK[b.mode] || a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
+  const items = (workers ?? []).toSorted(
+    (a, b) => RANK[a.mode] - RANK[b.mode] || a.name.localeCompare(b.name) || a.id.localeCompare(b.id),
+  );
   const toggle = (id: string) =>
     setOpen((before) => {
       const next = new Set(before);

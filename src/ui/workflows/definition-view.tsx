@@ -23,7 +23,9 @@ export function DefinitionView({ spec, nextCron }: DefinitionViewProps): JSX.Ele
           {spec.cron.map((cron, i) => (
             <CronName key={i} cron={cron} />
           ))}
-          {spec.on.length === 0 && spec.cron.length === 0 && <span class="kit-muted">calls only: no event and no cron starts it</span>}
+          {spec.on.length === 0 && spec.cron.length === 0 && (
+            <span class="kit-muted">calls only: no event and no cron starts it</span>
+          )}
         </div>
         {nextCron.length > 0 && (
           <p class="flows-next">
@@ -40,9 +42,14 @@ export function DefinitionView({ spec, nextCron }: DefinitionViewProps): JSX.Ele
         {spec.limits.map((limit) => (
           <div key={limit.name} class="flows-limit-full">
             <p>
-              <Link href={`/groups?q=${encodeURIComponent(`limit:${limit.name}`)}`}>{limit.name}</Link>: <b>{limit.maxRuns}</b> at once per{" "}
-              {limit.key.kind === "cel" ? <code>{limit.key.expression}</code> : "key, which a function of the definition computes"} ·{" "}
-              <StrategyName strategy={limit.strategy} />
+              <Link href={`/groups?q=${encodeURIComponent(`limit:${limit.name}`)}`}>{limit.name}</Link>: <b>{limit.maxRuns}</b> at
+              once per{" "}
+              {limit.key.kind === "cel" ? (
+                <code>{limit.key.expression}</code>
+              ) : (
+                "key, which a function of the definition computes"
+              )}{" "}
+              · <StrategyName strategy={limit.strategy} />
             </p>
             <p class="kit-muted">{strategySentence(limit.strategy)}</p>
           </div>
@@ -80,8 +87,9 @@ export function DefinitionView({ spec, nextCron }: DefinitionViewProps): JSX.Ele
           </table>
         </div>
         <p class="kit-muted">
-          When a step fails for good, {spec.onStepFailure === "cancel" ? "the others are cancelled" : "those that are running finish"}; cancelled
-          work may keep its slots for {span(spec.graceMs)}.
+          When a step fails for good,{" "}
+          {spec.onStepFailure === "cancel" ? "the others are cancelled" : "those that are running finish"}; cancelled work may
+          keep its slots for {span(spec.graceMs)}.
           {spec.scheduleTimeoutMs !== undefined && ` A run waits in its groups for at most ${span(spec.scheduleTimeoutMs)}.`}
         </p>
       </section>

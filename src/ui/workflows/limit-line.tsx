@@ -10,7 +10,11 @@ export function LimitLine({ limit }: { readonly limit: LimitSpec }): JSX.Element
       <Link href={`/groups?q=${encodeURIComponent(`limit:${limit.name}`)}`} title={`Groups of limit ${limit.name}`}>
         {limit.maxRuns} per
       </Link>{" "}
-      {limit.key.kind === "cel" ? <code title="An expression, computed by the engine">{limit.key.expression}</code> : <span title="A function of the definition, computed by workers">key function</span>}{" "}
+      {limit.key.kind === "cel" ? (
+        <code title="An expression, computed by the engine">{limit.key.expression}</code>
+      ) : (
+        <span title="A function of the definition, computed by workers">key function</span>
+      )}{" "}
       <StrategyName strategy={limit.strategy} />
     </span>
   );

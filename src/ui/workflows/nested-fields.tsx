@@ -1,13 +1,15 @@
 /** Places of a form that have places inside: objects, lists, objects with free names, and one of several shapes. */
-import type { ComponentChildren, JSX } from "preact";
+import type { ComponentChildren, ComponentType, JSX } from "preact";
 import { useState } from "preact/hooks";
 import { Button } from "../kit/button.tsx";
 import { issuesAt, type FieldIssue, type Path } from "./draft.ts";
-import { SchemaField, type SchemaFieldProps } from "./schema-field.tsx";
+import type { SchemaFieldProps } from "./field-props.ts";
 import { blank, type JsonSchema, type Shape, variantName, variantOf } from "./schema.ts";
 
 export interface NestedProps extends SchemaFieldProps {
   readonly shape: Shape;
+  /** For the places inside, which may be of any kind. */
+  readonly field: ComponentType<FieldProps>;
 }
 
 export function ObjectField(props: NestedProps): JSX.Element {
@@ -30,18 +32,22 @@ export function ObjectField(props: NestedProps): JSX.Element {
       }
     >
       {(isObject || required) && <Properties {...props} />}
-      {!isObject && !required && <span class="kit-muted">{shape.fallback === undefined ? "not set" : `default: ${JSON.stringify(shape.fallback.value)}`}</span>}
+      {!isObject && !required && (
+        <span class="kit-muted">
+          {shape.fallback === undefined ? "not set" : `default: ${JSON.stringify(shape.fallback.value)}`}
+        </span>
+      )}
     </Frame>
   );
 }
 
-function Properties({ path, shape, root, value, issues, onChange, onProblem }: NestedProps): JSX.Element {
+function Properties({ field: Field, path, shape, root, value, issues, onChange, onProblem }: NestedProps): JSX.Element {
   const values = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
   if (shape.properties.length === 0) return <p class="kit-muted">Nothing to fill in.</p>;
   return (
     <>
       {shape.properties.map(({ name, schema, required }) => (
-        <SchemaField
+        <Field
           key={name}
           name={name}
           path={[...path, name]}
@@ -59,18 +65,20 @@ function Properties({ path, shape, root, value, issues, onChange, onProblem }: N
 }
 
 export function ArrayField(props: NestedProps): JSX.Element {
-  const { path, shape, root, value, issues, required, onChange, onProblem } = props;
+  const { field: Field, path, shape, root, value, issues, required, onChange, onProblem } = props;
   const items: readonly unknown[] = Array.isArray(value) ? value : [];
   const of = shape.schema["items"] as JsonSchema;
   const put = (next: readonly unknown[]): void => onChange(path, next.length === 0 && !required ? undefined : next);
   return (
     <Frame {...props} actions={<Button onClick={() => put([...items, blank(of, root) ?? null])}>Add</Button>}>
       {items.length === 0 && (
-        <span class="kit-muted">{shape.fallback === undefined ? "empty" : `default: ${JSON.stringify(shape.fallback.value)}`}</span>
+        <span class="kit-muted">
+          {shape.fallback === undefined ? "empty" : `default: ${JSON.stringify(shape.fallback.value)}`}
+        </span>
       )}
       {items.map((item, i) => (
         <div key={i} class="flows-item">
-          <SchemaField
+          <Field
             name={String(i + 1)}
             path={[...path, i]}
             schema={of}
@@ -92,7 +100,7 @@ export function ArrayField(props: NestedProps): JSX.Element {
 }
 
 export function RecordField(props: NestedProps): JSX.Element {
-  const { path, shape, root, value, issues, required, onChange, onProblem } = props;
+  const { field: Field, path, shape, root, value, issues, required, onChange, onProblem } = props;
   const [name, setName] = useState("");
   const entries = typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
   const of = shape.schema["additionalProperties"] as JsonSchema;
@@ -106,7 +114,7 @@ export function RecordField(props: NestedProps): JSX.Element {
     <Frame {...props}>
       {entries.map(([entry, item]) => (
         <div key={entry} class="flows-item">
-          <SchemaField
+          <Field
             name={entry}
             path={[...path, entry]}
             schema={of}
@@ -151,8 +159,10 @@ export function RecordField(props: NestedProps): JSX.Element {
 }
 
 export function UnionField(props: NestedProps): JSX.Element {
-  const { shape, root, value, path, required, onChange } = props;
-  const [chosen, setChosen] = useState(() => (value === undefined || value === null ? -1 : variantOf(value, shape.variants, root)));
+  const { field: Field, shape, root, value, path, required, onChange } = props;
+  const [chosen, setChosen] = useState(() =>
+    value === undefined || value === null ? -1 : variantOf(value, shape.variants, root),
+  );
   const at = chosen === -1 && required ? 0 : chosen;
   const variant = shape.variants[at];
   return (
@@ -179,7 +189,7 @@ export function UnionField(props: NestedProps): JSX.Element {
         </select>
       }
     >
-      {variant !== undefined && <SchemaField key={at} {...props} name={variantName(variant, root)} schema={variant} required />}
+      {variant !== undefined && <Field key={at} {...props} name={variantName(variant, root)} schema={variant} required />}
     </Frame>
   );
 }
@@ -201,7 +211,15 @@ function Frame({ name, path, shape, required, issues, actions, children }: Frame
       <legend>
         {shape.title ?? name}
         {!required && <span class="kit-muted"> optional</span>}
-        <span class="flows-type">{shape.kind === "record" ? "names and values" : shape.kind === "array" ? "list" : shape.kind === "union" ? "one of" : "object"}</span>
+        <span class="flows-type">
+          {shape.kind === "record"
+            ? "names and values"
+            : shape.kind === "array"
+              ? "list"
+              : shape.kind === "union"
+                ? "one of"
+                : "object"}
+        </span>
       </legend>
       {shape.description !== undefined && <p class="kit-muted">{shape.description}</p>}
       {own.map((issue, i) => (

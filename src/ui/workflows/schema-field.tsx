@@ -5,36 +5,23 @@
 import type { JSX } from "preact";
 import { useId, useState } from "preact/hooks";
 import { type FieldIssue, issuesAt, type Path } from "./draft.ts";
+import type { SchemaFieldProps } from "./field-props.ts";
 import { JsonField } from "./json-field.tsx";
 import { ArrayField, ObjectField, RecordField, UnionField } from "./nested-fields.tsx";
-import { constraintsOf, type JsonSchema, type Shape, shapeOf } from "./schema.ts";
-
-export interface SchemaFieldProps {
-  readonly name: string;
-  readonly path: Path;
-  readonly schema: JsonSchema;
-  readonly root: JsonSchema;
-  readonly required: boolean;
-  readonly value: unknown;
-  readonly issues: readonly FieldIssue[];
-  /** undefined: nothing stands there. */
-  readonly onChange: (path: Path, value: unknown) => void;
-  /** Whether the text of a field cannot be read: then the form is not to be sent. */
-  readonly onProblem: (path: Path, problem: string | undefined) => void;
-}
+import { constraintsOf, type Shape, shapeOf } from "./schema.ts";
 
 export function SchemaField(props: SchemaFieldProps): JSX.Element {
   const { path, schema, root, value } = props;
   const shape = shapeOf(schema, root);
   switch (shape.kind) {
     case "object":
-      return <ObjectField {...props} shape={shape} />;
+      return <ObjectField {...props} shape={shape} field={SchemaField} />;
     case "array":
-      return <ArrayField {...props} shape={shape} />;
+      return <ArrayField {...props} shape={shape} field={SchemaField} />;
     case "record":
-      return <RecordField {...props} shape={shape} />;
+      return <RecordField {...props} shape={shape} field={SchemaField} />;
     case "union":
-      return <UnionField {...props} shape={shape} />;
+      return <UnionField {...props} shape={shape} field={SchemaField} />;
     case "json":
     case "null":
       return (
@@ -170,7 +157,9 @@ function Choices({
         onChange(path, chosen === "null" ? null : choices[Number(chosen)]);
       }}
     >
-      <option value="-1">{shape.fallback !== undefined ? `default: ${JSON.stringify(shape.fallback.value)}` : required ? "choose" : "not set"}</option>
+      <option value="-1">
+        {shape.fallback !== undefined ? `default: ${JSON.stringify(shape.fallback.value)}` : required ? "choose" : "not set"}
+      </option>
       {shape.nullable && <option value="null">null</option>}
       {texts.map((text, i) => (
         <option key={text} value={String(i)}>
@@ -182,7 +171,14 @@ function Choices({
 }
 
 /** Keeps what is typed, since `1.` on the way to `1.5` is no number yet. */
-function NumberControl({ shape, path, value, onChange, onProblem, common }: ControlProps & { readonly common: CommonProps }): JSX.Element {
+function NumberControl({
+  shape,
+  path,
+  value,
+  onChange,
+  onProblem,
+  common,
+}: ControlProps & { readonly common: CommonProps }): JSX.Element {
   const [typed, setTyped] = useState<string | undefined>(undefined);
   const shown = typed !== undefined && read(typed) === value ? typed : typeof value === "number" ? String(value) : (typed ?? "");
   return (

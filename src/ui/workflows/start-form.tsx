@@ -77,7 +77,10 @@ export function StartForm({ workflow, disabled }: StartFormProps): JSX.Element {
       setBusy(false);
     }
   };
-  const refuse = (message: string, given: readonly { readonly path?: string | readonly (string | number)[]; readonly message: string }[] | undefined) => {
+  const refuse = (
+    message: string,
+    given: readonly { readonly path?: string | readonly (string | number)[]; readonly message: string }[] | undefined,
+  ) => {
     setIssues((given ?? []).map((issue) => ({ path: toPath(issue.path), message: issue.message })));
     setFailure(message);
   };
@@ -134,7 +137,9 @@ export function StartForm({ workflow, disabled }: StartFormProps): JSX.Element {
             />
           </div>
         )}
-        <Issues issues={mode === "form" && schema !== undefined ? elsewhere(issues, schema) : issues.filter(({ path }) => !isOwn(path))} />
+        <Issues
+          issues={mode === "form" && schema !== undefined ? elsewhere(issues, schema) : issues.filter(({ path }) => !isOwn(path))}
+        />
         <details class="flows-more">
           <summary>Priority, metadata, time</summary>
           <div class="flows-field" data-field="$priority">
@@ -175,7 +180,13 @@ export function StartForm({ workflow, disabled }: StartFormProps): JSX.Element {
         </p>
       )}
       {started === undefined ? (
-        <button type="submit" class="kit-button" data-kind="primary" disabled={busy || disabled} title={disabled ? "This dashboard is read-only" : "Ctrl+Enter"}>
+        <button
+          type="submit"
+          class="kit-button"
+          data-kind="primary"
+          disabled={busy || disabled}
+          title={disabled ? "This dashboard is read-only" : "Ctrl+Enter"}
+        >
           {busy ? "Starting…" : "Start run"}
         </button>
       ) : (
@@ -205,7 +216,13 @@ function isOwn(path: Path): boolean {
   return String(path[0]).startsWith("$");
 }
 
-function Issues({ issues, bare = false }: { readonly issues: readonly FieldIssue[]; readonly bare?: boolean }): JSX.Element | null {
+function Issues({
+  issues,
+  bare = false,
+}: {
+  readonly issues: readonly FieldIssue[];
+  readonly bare?: boolean;
+}): JSX.Element | null {
   if (issues.length === 0) return null;
   return (
     <div class="flows-about">
@@ -228,7 +245,9 @@ function issuesOf(run: RunView): readonly { readonly path?: readonly (string | n
   return (run.error?.issues ?? []).flatMap((issue) => {
     if (!isSchema(issue) || typeof issue["message"] !== "string") return [];
     const path = issue["path"];
-    const parts = Array.isArray(path) ? path.filter((part): part is string | number => typeof part === "string" || typeof part === "number") : [];
+    const parts = Array.isArray(path)
+      ? path.filter((part): part is string | number => typeof part === "string" || typeof part === "number")
+      : [];
     return [{ path: parts, message: issue["message"] }];
   });
 }

@@ -36,7 +36,10 @@ export function StepsGraph({ steps, mini = false }: StepsGraphProps): JSX.Elemen
       aria-label={`Steps: ${steps.map(({ name, after }) => (after.length === 0 ? name : `${name} after ${after.join(" and ")}`)).join(", ")}`}
     >
       {layout.edges.map(({ from, to }) => (
-        <path key={`${from.name} ${to.name}`} d={curve(x(from) + size.width, y(from) + size.height / 2, x(to), y(to) + size.height / 2)} />
+        <path
+          key={`${from.name} ${to.name}`}
+          d={curve(x(from) + size.width, y(from) + size.height / 2, x(to), y(to) + size.height / 2)}
+        />
       ))}
       {layout.steps.map((step) => (
         <g key={step.name} transform={`translate(${x(step)} ${y(step)})`}>

@@ -9,7 +9,13 @@ export function EventNames({ on }: { readonly on: readonly string[] }): JSX.Elem
   return (
     <>
       {on.map((name) => (
-        <Link key={name} class="flows-chip" data-kind="event" href={`/events?name=${encodeURIComponent(name)}`} title={`Runs on event ${name}`}>
+        <Link
+          key={name}
+          class="flows-chip"
+          data-kind="event"
+          href={`/events?name=${encodeURIComponent(name)}`}
+          title={`Runs on event ${name}`}
+        >
           {name}
         </Link>
       ))}

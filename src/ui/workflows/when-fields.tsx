@@ -15,7 +15,8 @@ export interface ReadWhen {
 export function readWhen({ kind, text }: When): ReadWhen {
   if (kind === "now") return {};
   if (kind === "delay") {
-    if (!/^\s*(\d+(\.\d+)?(ms|s|m|h|d))+\s*$/.test(text)) return { problem: 'expected a duration such as "30s", "5m" or "1h30m"' };
+    if (!/^\s*(\d+(\.\d+)?(ms|s|m|h|d))+\s*$/.test(text))
+      return { problem: 'expected a duration such as "30s", "5m" or "1h30m"' };
     return { request: { delay: text.trim() } };
   }
   const ms = Date.parse(text);

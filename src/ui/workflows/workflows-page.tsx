@@ -64,7 +64,8 @@ export function WorkflowsPage(): JSX.Element {
     },
   });
 
-  if (workflows === undefined) return error === undefined ? <div aria-busy="true" /> : <EmptyState title="The workflows cannot be listed" text={error} />;
+  if (workflows === undefined)
+    return error === undefined ? <div aria-busy="true" /> : <EmptyState title="The workflows cannot be listed" text={error} />;
   if (items.length === 0) return <NoWorkflows />;
   const byName = populations.byName.value;
   return (
