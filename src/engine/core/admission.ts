@@ -153,6 +153,7 @@ export class Admission implements GroupNews {
     } finally {
       this.#settling = false;
       this.#cause = undefined;
+      this.#raised = false;
     }
   }
 
@@ -209,9 +210,11 @@ export class Admission implements GroupNews {
     }
     const full = run.groups.find((other) => other !== group && !hasRoom(other.context));
     if (full === undefined) {
+      // Recorded and begun first: told of its answer, the group goes on to its next run, which must come after this one everywhere.
+      this.#batch.record(this.#admittedFact(run.run, now));
       for (const other of run.groups) if (other !== group) this.#follow(other, { type: "run.taken", entry: run });
+      this.#life.activate(run);
       this.#follow(group, { type: "run.confirmed", entry: run });
-      this.#admit(run);
       return;
     }
     this.#batch.record({ k: "parked", at: now, run: run.run, by: run.groups.indexOf(group), for: run.groups.indexOf(full) });
