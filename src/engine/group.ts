@@ -36,6 +36,10 @@ function stepperOf(strategy: Strategy): Stepper {
 
 export class Group {
   readonly id: string;
+  readonly limit: string;
+  readonly key: string;
+  /** How many runs wait for each slot. */
+  waitingPerSlot = 0;
   settings: GroupSettings | undefined = undefined;
   #context: GroupContext;
   /** Restored from the context when first needed: recovery changes the context directly. */
@@ -50,16 +54,10 @@ export class Group {
 
   constructor(id: string, limit: string, key: string, rules: LimitRules, among: PressedGroups) {
     this.id = id;
+    this.limit = limit;
+    this.key = key;
     this.#pressed = among;
     this.#context = contexts.createContext({ limit, key, maxRuns: rules.maxRuns, strategy: rules.strategy });
-  }
-
-  get limit(): string {
-    return this.#context.limit;
-  }
-
-  get key(): string {
-    return this.#context.key;
   }
 
   /** This group as a list: one for all the runs that need no other. */
@@ -90,7 +88,8 @@ export class Group {
 
   #become(context: GroupContext): void {
     this.#context = context;
-    const level = pressureLevel(context);
+    this.waitingPerSlot = contexts.queuedCount(context) / context.maxRuns;
+    const level = pressureLevel(this.waitingPerSlot);
     if (level === this.#level) return;
     this.#pressed.move(this, this.#level, level);
     this.#level = level;

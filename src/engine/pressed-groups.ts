@@ -3,18 +3,16 @@
  * counts is how many waiting runs there are for each slot, in powers of two; it costs a group nothing but when it passes from one of
  * these to the next. Groups register themselves.
  */
-import { queuedCount } from "../../machines/group/context.ts";
-import type { Entry, GroupContext } from "../../machines/group/contract.ts";
+import type { Entry } from "../../machines/group/contract.ts";
 import type { Group } from "./group.ts";
 import type { Run } from "./run.ts";
 
 /** Of the groups that are equally pressed within a factor of two, so many are looked at. */
 const LOOKED_AT = 1_000;
 
-/** 0: nobody waits. */
-export function pressureLevel(context: GroupContext): number {
-  const queued = queuedCount(context);
-  return queued === 0 ? 0 : 32 - Math.clz32(Math.ceil(queued / context.maxRuns));
+/** 0: nobody waits; a level above that has from one to two times as many as the one below. */
+export function pressureLevel(waitingPerSlot: number): number {
+  return waitingPerSlot === 0 ? 0 : 32 - Math.clz32(Math.ceil(waitingPerSlot));
 }
 
 export class PressedGroups {
@@ -35,10 +33,12 @@ export class PressedGroups {
     this.#size++;
   }
 
-  /** All of them, the most pressed first, in no order among those of one level; with the level. */
-  *[Symbol.iterator](): IterableIterator<readonly [level: number, group: Group]> {
-    for (let level = this.#levels.length - 1; level > 0; level--)
-      for (const group of this.#levels[level] ?? []) yield [level, group];
+  /** By level, the most pressed first; in no order among those of one level. */
+  *levels(): IterableIterator<ReadonlySet<Group>> {
+    for (let level = this.#levels.length - 1; level > 0; level--) {
+      const groups = this.#levels[level];
+      if (groups !== undefined && groups.size > 0) yield groups;
+    }
   }
 
   /** The most pressed ones. Exact where fewer than a thousand groups are within a factor of two of them. */
@@ -71,12 +71,12 @@ export interface Place {
 }
 
 export function pressed(group: Group): PressedGroup {
-  const { context, id } = group;
+  const { context } = group;
   return {
     group,
-    id,
-    perSlot: queuedCount(context) / context.maxRuns,
-    sinceMs: nextSince(context),
+    id: group.id,
+    perSlot: group.waitingPerSlot,
+    sinceMs: nextSince(group),
     taken: context.active.size / context.maxRuns,
   };
 }
@@ -89,7 +89,7 @@ export function byPressure(a: Place, b: Place): number {
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }
 
-function nextSince({ waiting, held }: GroupContext): number {
+export function nextSince({ context: { waiting, held } }: Group): number {
   const next = waiting.peek();
   const aside = held.first();
   return Math.min(next === undefined ? Infinity : waitingSince(next), aside === undefined ? Infinity : waitingSince(aside));

@@ -2,9 +2,8 @@
  * The first groups of an order, out of any number of them, without sorting all: a heap of bounded size with the last of those kept
  * on top. A group that cannot be among them costs one comparison.
  */
-import { queuedCount } from "../../machines/group/context.ts";
 import type { Group } from "./group.ts";
-import { byPressure, type Place, pressed, type PressedGroup } from "./pressed-groups.ts";
+import { byPressure, nextSince, type Place, pressed, type PressedGroup } from "./pressed-groups.ts";
 
 export class TopGroups {
   readonly #size: number;
@@ -19,14 +18,21 @@ export class TopGroups {
   }
 
   offer(group: Group): void {
-    const { context } = group;
     const last = this.#heap.length === this.#size ? this.#heap[0] : undefined;
     // What most groups are turned away by, before anything is made for them.
-    if (last !== undefined && queuedCount(context) / context.maxRuns < last.perSlot) return;
+    const { waitingPerSlot } = group;
+    if (last !== undefined && waitingPerSlot < last.perSlot) return;
+    if (this.#after !== undefined && waitingPerSlot > this.#after.perSlot) return;
+    if (last !== undefined && waitingPerSlot === last.perSlot && nextSince(group) > last.sinceMs) return;
     const candidate = pressed(group);
     if (this.#after !== undefined && byPressure(candidate, this.#after) <= 0) return;
     if (last === undefined) this.#add(candidate);
     else if (byPressure(candidate, last) < 0) this.#replaceTop(candidate);
+  }
+
+  /** Groups that are less pressed than all that were offered cannot be among them. */
+  get full(): boolean {
+    return this.#heap.length === this.#size;
   }
 
   /** In order. */
