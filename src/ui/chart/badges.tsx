@@ -43,7 +43,7 @@ export function Badges({ model, drawing, counts, measure, onState }: BadgesProps
             data-clickable={interactive ? "" : undefined}
             transform={`translate(${x + w - width + 7} ${y - 9})`}
             role={interactive ? "button" : "img"}
-            tabIndex={interactive ? 0 : undefined}
+            tabindex={interactive ? 0 : undefined}
             aria-label={label}
             onClick={press}
             onKeyDown={(event) => {

@@ -115,10 +115,8 @@ function standingRoom(model: ChartModel, node: ChartNode, measure: Measure): num
     const inner = model.nodes.get(id);
     if (inner === undefined) return;
     if (inner.children.length === 0) {
-      const label = pathLabel(model, id)
-        .split(" › ")
-        .slice(-(inner.depth - node.depth))
-        .join(" › ");
+      const path = pathLabel(model, id).split(" › ");
+      const label = step ? `${inner.key} · 2 attempts` : path.slice(-(inner.depth - node.depth)).join(" › ");
       room = Math.max(room, measure(label, "text"));
     }
     inner.children.forEach(visit);

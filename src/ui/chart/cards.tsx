@@ -55,7 +55,7 @@ function Card(props: CardProps): JSX.Element {
   const { model, node, collapsed, counts, details, onToggle, onState } = props;
   const isCollapsed = collapsed.has(node.id);
   const hasStates = node.children.length > 0;
-  const edges = node.edges.map((id) => model.edges.get(id)).filter((edge) => edge !== undefined && !isMachinery(edge));
+  const edges = node.edges.flatMap((id) => model.edges.get(id) ?? []).filter((edge) => !isMachinery(edge));
   const count = counts?.[node.id] ?? 0;
   const press = (): void => {
     if (hasStates && (isCollapsed || onState === undefined)) onToggle(node.id);

@@ -6,12 +6,12 @@ import type { JSX } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import {
   collapsible,
-  createChartModel,
   defaultCollapsed,
   pathLabel,
   innermost,
   toMermaid,
   toXStateJson,
+  type ChartModel,
 } from "../../chart/index.ts";
 import type { MachineDefinition, RunFrame } from "../../protocol/record.ts";
 import { copyText } from "../kit/copy-button.tsx";
@@ -27,6 +27,7 @@ import { createMeasure, type Measure } from "./measure.ts";
 import { Toolbar, type MenuItem } from "./toolbar.tsx";
 import { Tooltip } from "./tooltip.tsx";
 import { useDrawing } from "./use-drawing.ts";
+import { useModel } from "./use-model.ts";
 import type { Size, Viewport } from "./viewport.ts";
 
 export interface ChartProps {
@@ -55,13 +56,14 @@ const MANY = 160;
 const NONE: readonly string[] = [];
 
 export function Chart(props: ChartProps): JSX.Element {
+  const model = useModel(props.definition);
+  if (model === undefined) return <div class="chart" />;
   // Another machine is another chart: nothing of what was opened or moved is kept.
-  return <ChartOf key={props.definition.hash} {...props} />;
+  return <ChartOf key={props.definition.hash} {...props} model={model} />;
 }
 
-function ChartOf(props: ChartProps): JSX.Element {
-  const { definition, active, taken = NONE, moment, counts, timers, steps, at, onState, selected } = props;
-  const model = useMemo(() => createChartModel(definition.definition), [definition.hash]);
+function ChartOf(props: ChartProps & { readonly model: ChartModel }): JSX.Element {
+  const { model, definition, active, taken = NONE, moment, counts, timers, steps, at, onState, selected } = props;
   const compounds = useMemo(() => collapsible(model), [model]);
   const initially = useMemo(() => defaultCollapsed(model), [model]);
   const [collapsed, setCollapsed] = useState(initially);
@@ -193,7 +195,7 @@ function same(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
   return a.size === b.size && [...a].every((id) => b.has(id));
 }
 
-function hiddenCount(nodes: ReturnType<typeof createChartModel>["nodes"], collapsed: ReadonlySet<string>): number {
+function hiddenCount(nodes: ChartModel["nodes"], collapsed: ReadonlySet<string>): number {
   const hidden = new Set<string>();
   // Parents come first.
   for (const { id, parent } of nodes.values()) {

@@ -5,10 +5,11 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { innermost, type ChartModel } from "../../chart/index.ts";
 import type { RunFrame } from "../../protocol/record.ts";
 import { ArrowLine, ArrowPill, StartDot } from "./arrow-line.tsx";
+import { PAD } from "./box.ts";
 import { Badges } from "./badges.tsx";
 import type { Drawing as DrawingData } from "./graph.ts";
 import { highlight, type Lit } from "./highlight.ts";
-import type { Measure } from "./measure.ts";
+import { shorten, type Measure } from "./measure.ts";
 import { moveFocus } from "./navigate.ts";
 import { StateBox } from "./state-box.tsx";
 import { Timers } from "./timers.tsx";
@@ -66,7 +67,9 @@ export function DrawingView(props: DrawingProps): JSX.Element {
   }, [shown]);
 
   useLayoutEffect(() => {
-    if (svg.current !== null) highlight(svg.current, model, collapsed, lit);
+    const rooms = new Map(drawing.boxes.map(({ node, w }) => [node.id, w - 2 * PAD - 14]));
+    const fit = (text: string, id: string): string => shorten(text, "text", rooms.get(id) ?? Infinity, measure);
+    if (svg.current !== null) highlight(svg.current, model, collapsed, lit, fit);
     if (wanted.current !== undefined) {
       const element = svg.current?.querySelector<SVGElement>(`[data-state="${CSS.escape(wanted.current)}"]`);
       if (element !== null && element !== undefined) {
@@ -76,12 +79,15 @@ export function DrawingView(props: DrawingProps): JSX.Element {
     }
   }, [shown, count, lit]);
 
-  // Follows what is active, unless a person has moved the drawing.
+  // Follows what is active, unless a person has moved the drawing. Not when only the layout has changed: that is where one looks.
   const activeKey = lit.active.join("\n");
+  const followed = useRef(activeKey);
   useEffect(() => {
+    if (followed.current === activeKey) return;
+    followed.current = activeKey;
     const place = placeOf(drawing, model, lit.active);
     if (viewport.current !== undefined && !viewport.current.wasMoved && place !== undefined) viewport.current.reveal(place);
-  }, [activeKey, shown]);
+  }, [activeKey]);
 
   const toggle = (id: string): void => {
     toggled.current = id;

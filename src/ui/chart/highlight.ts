@@ -15,7 +15,14 @@ export interface Lit {
   readonly selected: string | undefined;
 }
 
-export function highlight(container: Element, model: ChartModel, collapsed: ReadonlySet<string>, lit: Lit): void {
+/** `fit` shortens what a collapsed state says to the room that it has. */
+export function highlight(
+  container: Element,
+  model: ChartModel,
+  collapsed: ReadonlySet<string>,
+  lit: Lit,
+  fit: (text: string, id: string) => string = (text) => text,
+): void {
   const active = new Set(lit.active);
   const leaves = new Set(innermost(model, lit.active).map(({ id }) => id));
   const taken = new Set(lit.taken);
@@ -51,7 +58,7 @@ export function highlight(container: Element, model: ChartModel, collapsed: Read
     restart(element, "taken", arrows.has(element.dataset["arrow"] ?? ""), moment);
   }
   for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-standing]")) {
-    stand(element, model, active, lit.steps);
+    stand(element, standingOf(model, element.dataset["standing"] ?? "", active, lit.steps), fit);
   }
 }
 
@@ -77,10 +84,9 @@ function restart(element: HTMLElement | SVGElement, name: string, value: boolean
 
 type Standing = { readonly text: string; readonly ending: string };
 
-function stand(element: HTMLElement | SVGElement, model: ChartModel, active: ReadonlySet<string>, steps: Lit["steps"]): void {
-  const id = element.dataset["standing"] ?? "";
-  const { text, ending } = standingOf(model, id, active, steps);
-  if (element.textContent !== text) element.textContent = text;
+function stand(element: HTMLElement | SVGElement, { text, ending }: Standing, fit: (text: string, id: string) => string): void {
+  const fitting = fit(text, element.dataset["standing"] ?? "");
+  if (element.textContent !== fitting) element.textContent = fitting;
   const box = element.closest<HTMLElement | SVGElement>("[data-state]");
   if (box !== null) box.dataset["standingEnding"] = ending;
 }

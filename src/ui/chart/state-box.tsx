@@ -21,7 +21,7 @@ export function StateBox({ model, box, measure }: StateBoxProps): JSX.Element {
       class="chart-state"
       transform={`translate(${x} ${y})`}
       role="treeitem"
-      tabIndex={node.parent === undefined ? 0 : -1}
+      tabindex={node.parent === undefined ? 0 : -1}
       aria-level={node.depth + 1}
       aria-expanded={node.children.length > 0 ? isOpen : undefined}
       aria-label={describeState(model, node)}

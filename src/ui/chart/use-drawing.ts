@@ -4,6 +4,7 @@ import { visibleChart, type ChartModel } from "../../chart/index.ts";
 import { drawingOf, sketch, type Drawing, type Orientation } from "./graph.ts";
 import { layout } from "./layout.ts";
 import type { Measure } from "./measure.ts";
+import { nextTask } from "./use-model.ts";
 import { fitted, type Size } from "./viewport.ts";
 
 export interface Shown {
@@ -40,6 +41,7 @@ export function useDrawing(request: DrawingRequest): { readonly shown: Shown | u
     let current = true;
     const visible = visibleChart(model, collapsed);
     const draw = async (one: Orientation): Promise<Shown> => {
+      await nextTask();
       const key = [hash, one, details ? "details" : "plain", collapsedKey].join("\n");
       const sketched = sketch(model, visible, details, one, measure);
       const placed = await layout(key, () => sketched.graph);

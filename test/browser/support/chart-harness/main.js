@@ -16,5 +16,5 @@ new PerformanceObserver((list) => {
 globalThis.showChart = ({ clicks = true, ...props }) => {
   globalThis.shownAt = performance.now();
   const onState = clicks ? (id) => globalThis.clickedStates.push(id) : undefined;
-  render([h(Chart, { ...props, onState }), h(Toasts, {})], document.getElementById("app"));
+  render([h(Chart, { ...props, onState }), h(Toasts, {})], document.getElementById("main"));
 };
