@@ -24,8 +24,8 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     ...(options.lease === undefined ? {} : { lease: options.lease }),
     ...(options.retention === undefined ? {} : { retention: options.retention }),
   });
-  const signals = onStopSignals((signal) => process.exit(exitCodeOf(signal)));
   const page = dashboardOptions(options, cli.env, engine);
+  const signals = onStopSignals((signal) => process.exit(exitCodeOf(signal)));
   let dashboard: Dashboard | undefined;
   try {
     // First, so that who looks sees an engine node that starts, or stands by.

@@ -2,6 +2,7 @@
  * What the dashboard shows, wherever it is: the engine node of this process while that one owns the partitions, else the owner,
  * asked over NATS. Changes of runs come from NATS, whichever node decides them. The rest of the server knows only this.
  */
+import { setMaxListeners } from "node:events";
 import type { Logger } from "pino";
 import { RequestError } from "../errors.ts";
 import type { EngineStats } from "../engine/index.ts";
@@ -59,6 +60,8 @@ export class NatsSource implements Source {
     this.node = options.node;
     this.watchChanges = (run, listener) => this.#watch(run, listener);
     this.#connecting = this.#connect();
+    // Every call that waits for an engine listens to it.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   get natsUrl(): string | undefined {

@@ -45,7 +45,8 @@ export async function startDashboardWorld(operations: OperationHandlers = {}): P
   };
 }
 
-async function pageFolder(): Promise<string> {
+/** As a build would be. */
+export async function pageFolder(): Promise<string> {
   const folder = await temporaryFolder("ui");
   const uiDir = join(folder, "ui");
   await mkdir(join(uiDir, "assets"), { recursive: true });
