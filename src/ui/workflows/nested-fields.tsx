@@ -9,7 +9,7 @@ import { blank, type JsonSchema, type Shape, variantName, variantOf } from "./sc
 export interface NestedProps extends SchemaFieldProps {
   readonly shape: Shape;
   /** For the places inside, which may be of any kind. */
-  readonly field: ComponentType<FieldProps>;
+  readonly field: ComponentType<SchemaFieldProps>;
 }
 
 export function ObjectField(props: NestedProps): JSX.Element {
