@@ -109,7 +109,14 @@ class Dev {
     if (this.#stopping) return;
     const { servers, prefix } = await findTarget({ ...this.#options, nats: nats?.url ?? external }, env, folder);
 
-    this.#engine = new EngineKeeper({ servers, prefix, dataDir: this.#dataFolder, name: "dev", redact: redactOf(this.#options), logger });
+    this.#engine = new EngineKeeper({
+      servers,
+      prefix,
+      dataDir: this.#dataFolder,
+      name: "dev",
+      redact: redactOf(this.#options),
+      logger,
+    });
     void this.#engine.failed.catch(this.#fail);
     const page = dashboardOptions(this.#options, env, this.#engine);
     if (page !== undefined) {

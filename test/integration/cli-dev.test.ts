@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import type { DevRecord } from "../../src/cli/dev-record.ts";
 import type { Page, RunView } from "../../src/protocol/view.ts";
 import { onCleanup } from "../support/cleanup.ts";
+import { ask } from "../support/http.ts";
 import { startTestServer } from "../support/nats.ts";
 import { runCli, startCli, type TestProcess } from "../support/process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -66,6 +67,11 @@ describe("sluice dev", () => {
     const record = JSON.parse(await readFile(join(folder, ".sluice/dev.json"), "utf8")) as DevRecord;
     expect(record.pid).toBe(dev.pid);
     expect(dev.stdout).toContain(record.natsUrl);
+    expect(dev.stdout).toContain(record.dashboardUrl);
+    expect((await fetch(`${record.dashboardUrl}/readyz`)).status).toBe(200);
+    expect((await (await fetch(`${record.dashboardUrl}/api/worker.list`)).json()) as unknown).toMatchObject({
+      items: [{ mode: "running" }],
+    });
     expect(dev.stdout).toContain("slow (on go.slowly)");
     expect(dev.stdout).toContain("publish go.slowly");
     await sluice(folder, "publish", "go.slowly", '{"key":"a","ms":0}');
@@ -234,6 +240,56 @@ describe("sluice engine and sluice worker", () => {
     await worker.waitForOutput("draining");
     await waitFor(() => worker.ended || !worker.child.kill("SIGTERM"), { intervalMs: 600, timeoutMs: 5_000 });
     expect((await worker.exited).code).toBe(143);
+  });
+
+  test("serve the dashboard, with a password from the environment, to names that were allowed", async () => {
+    const { url } = await startTestServer();
+    const folder = await temporaryFolder("engine");
+    const args = [
+      "engine",
+      "--data-dir",
+      ".data",
+      "--nats",
+      url,
+      "--dashboard-port",
+      "0",
+      "--dashboard-allow-host",
+      "dash.example,b",
+    ];
+    const env = { ...ENV, SLUICE_DASHBOARD_PASSWORD: "open sesame" };
+    const engine = startCli([...args, "--read-only", "--dashboard-host", "0.0.0.0"], { cwd: folder, env });
+    await engine.waitForOutput("the engine is ready");
+    const ready = engine.stderr.split("\n").find((line) => line.includes("the dashboard is ready"));
+    const { url: page } = JSON.parse(ready ?? "") as { url: string };
+    expect((await ask(page, "/healthz")).status).toBe(200);
+    expect((await ask(page, "/api/about")).status).toBe(401);
+    const headers = { authorization: "Bearer open sesame", host: "dash.example" };
+    expect((await ask(page, "/api/about", { headers })).json()).toMatchObject({ readOnly: true, natsUrl: url });
+    expect((await ask(page, "/api/about", { headers: { ...headers, host: "evil.example" } })).status).toBe(403);
+    await engine.stop();
+  });
+
+  test("serve none where none is wanted, and say what is wrong with what was asked for", async () => {
+    const { url } = await startTestServer();
+    const folder = await temporaryFolder("engine");
+    const args = ["engine", "--data-dir", ".data", "--nats", url];
+    for (const off of [["--dashboard-port", "off"], ["--no-dashboard"]]) {
+      const engine = startCli([...args, ...off], { cwd: folder, env: ENV });
+      await engine.waitForOutput("the engine is ready");
+      expect(engine.stderr).not.toContain("the dashboard is ready");
+      await engine.stop();
+    }
+    const open = await runCli([...args, "--dashboard-host", "0.0.0.0"], { cwd: folder, env: ENV });
+    expect({ code: open.code, stderr: open.stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining("a password") as string,
+    });
+    const taken = await runCli([...args, "--dashboard-port", new URL(url).port], { cwd: folder, env: ENV });
+    expect({ code: taken.code, stderr: taken.stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/--dashboard-port/) as string,
+    });
+    expect((await runCli([...args, "--dashboard-port", "http"], { cwd: folder, env: ENV })).code).toBe(2);
   });
 
   test("can be stopped while they wait for NATS", async () => {

@@ -28,6 +28,8 @@ describe("startDev", () => {
     const before = await readdir(tmpdir());
     const dev = await start({ slots: 2, dashboardPort: 0 });
     expect(dev.natsUrl).toMatch(/^nats:\/\/127\.0\.0\.1:\d+$/);
+    expect(dev.dashboardUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect((await fetch(`${dev.dashboardUrl}/readyz`)).status).toBe(200);
     const run = await dev.client.run(greet, { name: "ada" });
     expect(await run.result()).toEqual({ say: "hello ada" });
     await dev.stop();
@@ -35,6 +37,7 @@ describe("startDev", () => {
     const made = (await readdir(tmpdir())).filter((name) => name.startsWith("sluice-dev-") && !before.includes(name));
     expect(made).toEqual([]);
     await expect(dev.client.runs.list()).rejects.toMatchObject({ code: "NOT_CONNECTED" });
+    await expect(fetch(`${dev.dashboardUrl}/healthz`)).rejects.toThrow("fetch failed");
   });
 
   test("goes on where it was when it is started again on the same folder", async () => {
@@ -54,6 +57,7 @@ describe("startDev", () => {
   test("two of them run side by side, each on ports of its own where none are given", async () => {
     const [one, two] = [await start({ natsPort: undefined }), await start({ natsPort: undefined })];
     expect(one.natsUrl).not.toBe(two.natsUrl);
+    expect(one.dashboardUrl).not.toBe(two.dashboardUrl);
   });
 
   test.each<[Record<string, unknown>, RegExp]>([
