@@ -9,14 +9,17 @@ const KINDS: Readonly<Record<ChartNode["kind"], string>> = {
   history: "history",
 };
 
-/** One sentence per thing that can happen. */
-export function describeState(model: ChartModel, node: ChartNode): string {
+/**
+ * One sentence per thing that can happen. It begins with what is written on the state, in that order: who speaks to a browser says
+ * what they see.
+ */
+export function describeState(model: ChartModel, node: ChartNode, written: readonly string[] = [node.key]): string {
   const inside = node.parent === undefined ? "" : ` in ${model.nodes.get(node.parent)?.key ?? ""}`;
   const leaves = node.edges.flatMap((id) => {
     const edge = model.edges.get(id);
     return edge === undefined || edge.targets.length === 0 ? [] : [sentence(model, edge)];
   });
-  const parts = [`${node.key}, ${KINDS[node.kind]}${inside}`];
+  const parts = [`${written.join(" ")}, ${KINDS[node.kind]}${inside}`];
   if (node.description !== undefined) parts.push(node.description);
   if (node.invokes.length > 0) parts.push(`invokes ${node.invokes.map(({ src }) => src).join(", ")}`);
   if (node.entry.length > 0) parts.push(`on entry ${node.entry.join(", ")}`);

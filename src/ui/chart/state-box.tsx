@@ -24,7 +24,7 @@ export function StateBox({ model, box, measure }: StateBoxProps): JSX.Element {
       tabindex={node.parent === undefined ? 0 : -1}
       aria-level={node.depth + 1}
       aria-expanded={node.children.length > 0 ? isOpen : undefined}
-      aria-label={describeState(model, node)}
+      aria-label={describeState(model, node, writtenOn(box))}
       data-state={node.id}
       data-kind={node.kind}
       data-open={isOpen ? "" : undefined}
@@ -39,6 +39,12 @@ export function StateBox({ model, box, measure }: StateBoxProps): JSX.Element {
       <rect class="chart-focus" x={-3} y={-3} width={w + 6} height={h + 6} rx={9} />
     </g>
   );
+}
+
+/** All texts of the box, in the order of the drawing. */
+function writtenOn({ node, title, tags, description, rows }: PlacedBox): readonly string[] {
+  if (node.kind === "history") return [node.history === "deep" ? "H*" : "H", node.key];
+  return [title, ...tags, ...description, ...rows.map(({ text, rest }) => (rest === undefined ? text : `${text} ${rest}`))];
 }
 
 function HistoryCircle({ box }: { readonly box: PlacedBox }): JSX.Element {
@@ -127,8 +133,7 @@ function Rows({ box }: { readonly box: PlacedBox }): JSX.Element {
   const inset = box.node.kind === "final" ? 2 : 0;
   const top = TITLE + 7 + inset;
   return (
-    // What is said of the state (`describeState`) has all of this in it.
-    <g aria-hidden="true">
+    <>
       {box.description.map((line, i) => (
         <text key={line} class="chart-description" x={PAD + inset} y={top + i * LINE + 2}>
           {line}
@@ -159,6 +164,6 @@ function Rows({ box }: { readonly box: PlacedBox }): JSX.Element {
           </g>
         );
       })}
-    </g>
+    </>
   );
 }
