@@ -43,6 +43,7 @@ export class Program {
   readonly #problems = new Map<string, number>();
   readonly #remembered: string[] = [];
   #repeats: Map<string, number> | undefined;
+  #seq = 0;
   #revision = 0;
   #frames = 0;
   #droppedActors = 0;
@@ -267,9 +268,8 @@ export class Program {
     createdAt: InspectMessage["createdAt"],
     rest: Pick<KeptFrame, "kind" | "type" | "event" | "source" | "snapshot">,
   ): void {
-    const seq = ++this.#revision;
     const before = actor.bytes;
-    actor.add({ seq, revision: seq, actor: actor.id, at: readTime(createdAt, this.#now()), ...rest });
+    actor.add({ seq: ++this.#seq, revision: ++this.#revision, actor: actor.id, at: readTime(createdAt, this.#now()), ...rest });
     this.bytes += actor.bytes - before;
     this.#frames += 1;
     while (actor.frames.length > this.#limits.framesPerActor) this.#dropFrame(actor);

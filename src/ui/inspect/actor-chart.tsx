@@ -54,5 +54,5 @@ function MachineChart({
   const key = JSON.stringify([value, before, type]);
   const active = useMemo(() => activeIds(model, value), [model, key]);
   const taken = useMemo(() => takenOf(model, type, before, value), [model, key]);
-  return <Chart definition={machine} active={active} taken={taken} />;
+  return <Chart definition={machine} active={active} taken={taken} moment={state?.frame.seq} />;
 }

@@ -4,8 +4,9 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { InspectFrame } from "../../protocol/inspect.ts";
 import { Button } from "../kit/button.tsx";
 import { VirtualList, type VirtualListHandle } from "../kit/virtual-list.tsx";
+import { clockText, shortSpan } from "../run/model/span-text.ts";
 import type { InspectStore } from "./inspect-store.ts";
-import { actorName, valueText } from "./model/actor-tree.ts";
+import { actorNames, valueText } from "./model/actor-tree.ts";
 import { eventText } from "./model/event-text.ts";
 
 export function LogView({ store }: { readonly store: InspectStore }): JSX.Element {
@@ -13,8 +14,9 @@ export function LogView({ store }: { readonly store: InspectStore }): JSX.Elemen
   const list = useRef<VirtualListHandle>(null);
   const { frames } = store.history.value;
   const actors = store.actors.value;
-  const names = useMemo(() => new Map(actors.map((actor) => [actor.id, actorName(actor)])), [actors]);
+  const names = useMemo(() => actorNames(actors), [actors]);
   const shown = useMemo(() => matching(frames, filter, names), [frames, filter, names]);
+  const start = Date.parse(frames[0]?.at ?? "");
   const frame = store.frame.value;
   const selected = frame === undefined ? -1 : indexUpTo(shown, frame.seq);
   useEffect(() => {
@@ -50,6 +52,7 @@ export function LogView({ store }: { readonly store: InspectStore }): JSX.Elemen
               key={row.seq}
               frame={row}
               names={names}
+              start={start}
               current={row.seq === frame?.seq}
               onSelect={() => store.goTo(row.seq)}
             />
@@ -63,23 +66,26 @@ export function LogView({ store }: { readonly store: InspectStore }): JSX.Elemen
 interface LogRowProps {
   readonly frame: InspectFrame;
   readonly names: ReadonlyMap<string, string>;
+  /** When the first one was, ms. */
+  readonly start: number;
   readonly current: boolean;
   readonly onSelect: () => void;
 }
 
-function LogRow({ frame, names, current, onSelect }: LogRowProps): JSX.Element {
+function LogRow({ frame, names, start, current, onSelect }: LogRowProps): JSX.Element {
   const { text, tone } = eventText(frame.type);
   const { snapshot } = frame;
+  const at = Date.parse(frame.at);
   const state = snapshot === undefined ? "" : valueText(snapshot.value) || snapshot.status;
   return (
     <button
       type="button"
       class="inspect-row"
       aria-current={current ? "true" : undefined}
-      title={`${frame.at}\n${frame.type}`}
+      title={`${clockText(at)}\n${frame.type}`}
       onClick={onSelect}
     >
-      <span class="inspect-seq">{frame.seq}</span>
+      <span class="inspect-after">{shortSpan(at - start)}</span>
       <span class="inspect-row-actor">{names.get(frame.actor) ?? frame.actor}</span>
       <span class="inspect-row-event" data-tone={tone}>
         {text}

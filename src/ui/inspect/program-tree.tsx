@@ -6,7 +6,7 @@ import { Button } from "../kit/button.tsx";
 import { Time } from "../kit/time.tsx";
 import { Link, route } from "../router.tsx";
 import type { InspectStore } from "./inspect-store.ts";
-import { actorName, actorRows, valueText } from "./model/actor-tree.ts";
+import { actorNames, actorRows, valueText } from "./model/actor-tree.ts";
 import { stateAt } from "./model/history.ts";
 import { HowTo } from "./no-programs.tsx";
 import { shownActor } from "./shown-actor.ts";
@@ -61,6 +61,7 @@ function Actors({ store, program }: { readonly store: InspectStore; readonly pro
   const history = store.history.value;
   const cursor = store.cursor.value;
   const actors = store.actors.value;
+  const names = actorNames(actors);
   const chosen = shownActor(actors, route.value.query.get("actor"))?.id;
   return (
     <ul class="inspect-actors">
@@ -79,7 +80,7 @@ function Actors({ store, program }: { readonly store: InspectStore; readonly pro
             >
               <span class="inspect-indent" style={{ width: `${10 + depth * 14}px` }} />
               <span class="inspect-dot" data-actor-status={status} aria-hidden="true" />
-              <span class="inspect-name">{actorName(actor)}</span>
+              <span class="inspect-name">{names.get(actor.id)}</span>
               <span class="inspect-value" data-actor={actor.id}>
                 {text}
               </span>

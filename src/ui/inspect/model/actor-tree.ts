@@ -35,6 +35,19 @@ export function actorName({ id, name }: Pick<InspectActorView, "id" | "name">): 
   return name === "" ? id : name;
 }
 
+/** By id; of several with one name, those after the first are numbered. */
+export function actorNames(actors: readonly InspectActorView[]): ReadonlyMap<string, string> {
+  const counts = new Map<string, number>();
+  return new Map(
+    actors.map((actor) => {
+      const name = actorName(actor);
+      const count = (counts.get(name) ?? 0) + 1;
+      counts.set(name, count);
+      return [actor.id, count === 1 ? name : `${name} ${count}`];
+    }),
+  );
+}
+
 /** A state value for people: `running › attempt`, regions with commas between. */
 export function valueText(value: unknown): string {
   if (typeof value === "string") return value;

@@ -27,7 +27,11 @@ export type Cursor = "live" | number;
 export function withFrames(history: History, news: readonly InspectFrame[], most = Infinity): History {
   if (news.length === 0) return history;
   const bySeq = new Map(history.frames.map((frame) => [frame.seq, frame]));
-  for (const frame of news) bySeq.set(frame.seq, frame);
+  for (const frame of news) {
+    // That an actor was registered says nothing once its first state is known.
+    if (frame.kind === "registered" && frame.snapshot === undefined) bySeq.delete(frame.seq);
+    else bySeq.set(frame.seq, frame);
+  }
   const frames = [...bySeq.values()].sort((a, b) => a.seq - b.seq).slice(-most);
   const states = new Map<string, InspectFrame[]>();
   for (const frame of frames) {

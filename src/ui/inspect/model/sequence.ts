@@ -1,6 +1,6 @@
 /** Who told whom what: a lifeline per actor, a row per event. Rows are of one height, so that only those in view are drawn. Pure. */
 import type { InspectActorView, InspectFrame } from "../../../protocol/inspect.ts";
-import { actorName, actorRows } from "./actor-tree.ts";
+import { actorNames, actorRows } from "./actor-tree.ts";
 import { eventText, type EventTone } from "./event-text.ts";
 
 export interface Lifeline {
@@ -27,8 +27,8 @@ export interface Sequence {
   readonly width: number;
 }
 
-const MARGIN = 56;
-const LEAST_GAP = 110;
+const MARGIN = 44;
+const LEAST_GAP = 84;
 const MOST_GAP = 260;
 const CHAR_PX = 6.6;
 
@@ -42,7 +42,7 @@ export function sequenceOf(actors: readonly InspectActorView[], frames: readonly
     else met.add(source);
   }
   const known = actorRows(actors).map(({ actor }) => actor);
-  const names = new Map(known.map((actor) => [actor.id, actorName(actor)]));
+  const names = actorNames(actors);
   const order = [...known.map(({ id }) => id).filter((id) => met.has(id)), ...[...met].filter((id) => !names.has(id))];
   const heads = [
     ...(outside ? [{ actor: undefined, label: "outside" }] : []),
@@ -58,7 +58,7 @@ export function sequenceOf(actors: readonly InspectActorView[], frames: readonly
   const gaps = heads.slice(1).map((head, index) => bounded(textPx(head.label) / 2 + textPx(heads[index]?.label ?? "") / 2 + 20));
   let right = MARGIN;
   for (const { from, to, text } of messages) {
-    const px = bounded(textPx(text) + (from === to ? 44 : 30));
+    const px = bounded(textPx(text) + (from === to ? 36 : 24));
     const at = Math.min(from, to);
     if (at >= gaps.length) right = Math.max(right, px);
     else if (Math.abs(from - to) <= 1) gaps[at] = Math.max(gaps[at] ?? 0, px);
