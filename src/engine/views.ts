@@ -31,7 +31,8 @@ export function runView(core: PartitionCore, run: Run): RunView {
       ...(attempt !== undefined && { worker: attempt.worker }),
     };
   }
-  const starts = [...(live?.attempts.values() ?? [])].map((attempt) => attempt.startedAt ?? attempt.assignedAt);
+  // Not of the attempts: of those of a step only the last one is kept.
+  const startedAt = live?.events.find(({ ev }) => ev.type.startsWith("step.started."))?.at;
   const limits = run.workflow.spec.limits;
   const keys =
     run.groups.length > 0
@@ -52,7 +53,7 @@ export function runView(core: PartitionCore, run: Run): RunView {
     createdAt: iso(run.createdAt),
     ...(run.rest?.notBefore !== undefined && { scheduledAt: iso(run.rest.notBefore) }),
     ...(live !== undefined && { admittedAt: iso(live.admittedAt) }),
-    ...(starts.length > 0 && { startedAt: iso(Math.min(...starts)) }),
+    ...(startedAt !== undefined && { startedAt: iso(startedAt) }),
     ...(run.rest?.replayOf !== undefined && { replayOf: run.rest.replayOf }),
     steps,
   };

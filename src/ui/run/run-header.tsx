@@ -88,7 +88,7 @@ function Facts({ run }: { readonly run: RunView }): JSX.Element {
       </Fact>
       {startedAt !== undefined && (
         <Fact name="Waited">
-          <span title={spanText(Date.parse(startedAt) - Date.parse(createdAt))}>
+          <span title={`until its first step started: ${spanText(Date.parse(startedAt) - Date.parse(createdAt))}`}>
             {shortSpan(Date.parse(startedAt) - Date.parse(createdAt))}
           </span>
         </Fact>
