@@ -165,8 +165,8 @@ export class Queries {
 
   #fold({ id, stays, workflow, version }: StoredRun, fields?: RunListQuery["fields"]): RunRow | undefined {
     const { eventsStream, sealKey } = this.#options;
-    const run = foldRun(openStays(stays, sealKey), { id, spec: this.#specs.get(workflow, version), eventsStream });
-    return fields === "row" ? run && slim(run) : run;
+    const spec = this.#specs.get(workflow, version);
+    return foldRun(openStays(stays, sealKey), { id, spec, eventsStream, row: fields === "row" });
   }
 
   #prepare(text: string): Statement {
@@ -178,12 +178,6 @@ export class Queries {
     }
     return statement;
   }
-}
-
-/** What a list shows of a run. */
-function slim({ view, partition }: RunRow): RunRow {
-  const { outputs: _, steps: __, input: ___, ...row } = view;
-  return { view: { ...row, input: null, steps: {} }, partition };
 }
 
 function marks(count: number): string {

@@ -24,11 +24,13 @@ export interface FoldOptions {
   readonly spec: WorkflowSpec | undefined;
   /** Stream whose messages are the inputs of runs that events started. */
   readonly eventsStream: string;
+  /** What a list shows: no input, no outputs, no steps. */
+  readonly row?: boolean | undefined;
 }
 
 /** Undefined where the facts don't say how the run came. */
 export function foldRun(stays: readonly Stay[], options: FoldOptions): RunRow | undefined {
-  const { id, spec, eventsStream } = options;
+  const { id, spec, eventsStream, row = false } = options;
   const steps = new StepFold(spec);
   let created: StoredCreated | undefined;
   let input: { readonly value: unknown } | undefined;
@@ -89,8 +91,8 @@ export function foldRun(stays: readonly Stay[], options: FoldOptions): RunRow | 
     version: created.ver,
     status,
     ...(reason !== undefined && { reason }),
-    input: input === undefined && inputRef === undefined ? null : input?.value,
-    ...(status === "SUCCEEDED" && { outputs: steps.outputs() }),
+    input: row || (input === undefined && inputRef === undefined) ? null : input?.value,
+    ...(!row && status === "SUCCEEDED" && { outputs: steps.outputs() }),
     ...(error !== undefined && { error }),
     keys: keys.flatMap((key, index) => (key === "" ? [] : [{ limit: spec?.limits[index]?.name ?? String(index), key }])),
     priority: created.pri ?? 0,
@@ -102,9 +104,9 @@ export function foldRun(stays: readonly Stay[], options: FoldOptions): RunRow | 
     ...(steps.startedAt !== undefined && { startedAt: iso(steps.startedAt) }),
     ...(finished !== undefined && { finishedAt: iso(finished.at) }),
     ...(created.replayOf !== undefined && { replayOf: created.replayOf }),
-    steps: steps.views(finished !== undefined),
+    steps: row ? {} : steps.views(finished !== undefined),
   };
-  return { view, ...(inputRef !== undefined && { inputRef }), partition: currentPartition(stays) };
+  return { view, ...(inputRef !== undefined && !row && { inputRef }), partition: currentPartition(stays) };
 }
 
 /** What happened to a run, oldest first. */
