@@ -30,7 +30,7 @@ export interface VirtualListProps {
 }
 
 /** Rows beyond the edges: so many that a frame of fast scrolling finds them there. */
-const OVERSCAN = 12;
+const OVERSCAN = 8;
 
 export function VirtualList(props: VirtualListProps): JSX.Element {
   const { count, rowHeight = 28, render, onView, handle, initialTop = 0 } = props;

@@ -119,6 +119,11 @@ export class RunList {
     if (known < message.changes.length || message.more > 0 || (moves && this.#view.atTop)) this.#schedule();
   }
 
+  /** Looks whether there is more by now. */
+  recheck(): void {
+    this.#schedule();
+  }
+
   /** Something was missed. The rows stay where they are and are fetched again. */
   reset(): void {
     this.#blocks = this.#blocks.map((block) => ({ ...block, stale: true }));

@@ -1,7 +1,7 @@
 /** One run in the list. Rendered anew only when something of it has changed. */
 import { Component, type JSX, type TargetedMouseEvent } from "preact";
-import { StatusBadge, statusText } from "../kit/status-badge.tsx";
-import { Duration, Time } from "../kit/time.tsx";
+import { statusText } from "../kit/status-badge.tsx";
+import { durationText, exactText, relativeText } from "../kit/time-text.ts";
 import { shortId } from "../kit/links.tsx";
 import { navigate, pathTo } from "../router.tsx";
 import { isOver, type RunRow, waitOf } from "./run-row.ts";
@@ -13,6 +13,8 @@ export interface RunTableRowProps {
   readonly selected: boolean;
   /** The keys act on it. */
   readonly current: boolean;
+  /** Of the clock, in ms. */
+  readonly now: number;
   readonly onSelect: (index: number, range: boolean) => void;
 }
 
@@ -21,11 +23,11 @@ const MOST_STEPS = 16;
 
 export class RunTableRow extends Component<RunTableRowProps> {
   override shouldComponentUpdate(next: RunTableRowProps): boolean {
-    const { index, row, selected, current } = this.props;
-    return next.row !== row || next.index !== index || next.selected !== selected || next.current !== current;
+    const { index, row, selected, current, now } = this.props;
+    return next.row !== row || next.index !== index || next.selected !== selected || next.current !== current || next.now !== now;
   }
 
-  override render({ index, row, selected, current, onSelect }: RunTableRowProps): JSX.Element {
+  override render({ index, row, selected, current, now, onSelect }: RunTableRowProps): JSX.Element {
     if (row === undefined) {
       return (
         <div class="runs-row" role="row" aria-rowindex={index + 2} data-missing>
@@ -33,7 +35,8 @@ export class RunTableRow extends Component<RunTableRowProps> {
         </div>
       );
     }
-    const wait = waitOf(row);
+    const created = Date.parse(row.createdAt);
+    const reason = reasonText(row);
     const tabIndex = current ? 0 : -1;
     return (
       <div
@@ -59,8 +62,11 @@ export class RunTableRow extends Component<RunTableRowProps> {
           />
         </span>
         <span role="gridcell" class="runs-cell-status">
-          <StatusBadge status={row.status} />
-          {reasonText(row) !== undefined && <span class="runs-reason">{shortReason(row)}</span>}
+          <span class="kit-status">
+            <span class="kit-dot" aria-hidden="true" />
+            <span>{statusText(row.status)}</span>
+          </span>
+          {reason !== undefined && <span class="runs-reason">{shortReason(row)}</span>}
         </span>
         <span role="gridcell" class="runs-cell-workflow">
           <a href={pathTo("workflows", row.workflow)} class="runs-plain" tabIndex={tabIndex}>
@@ -89,17 +95,13 @@ export class RunTableRow extends Component<RunTableRowProps> {
           <Steps row={row} />
         </span>
         <span role="gridcell" class="runs-cell-waited">
-          {row.status === "QUEUED" && row.scheduledAt !== undefined && Date.parse(row.scheduledAt) > Date.now() ? (
-            <Time at={row.scheduledAt} />
-          ) : (
-            <Duration from={wait.from} to={wait.to} />
-          )}
+          {waitText(row, now)}
         </span>
         <span role="gridcell" class="runs-cell-duration">
-          {row.startedAt !== undefined && <Duration from={row.startedAt} to={row.finishedAt} />}
+          {row.startedAt !== undefined && spanText(row.startedAt, row.finishedAt, now)}
         </span>
-        <span role="gridcell" class="runs-cell-created">
-          <Time at={row.createdAt} />
+        <span role="gridcell" class="runs-cell-created" title={exactText(created)}>
+          {relativeText(created, Math.max(now, created))}
         </span>
         <span role="gridcell" class="runs-cell-event">
           {row.event}
@@ -107,6 +109,21 @@ export class RunTableRow extends Component<RunTableRowProps> {
       </div>
     );
   }
+}
+
+/** Until a time that its caller gave; else how long it waited, or waits. */
+function waitText(row: RunRow, now: number): string {
+  if (row.status === "QUEUED" && row.scheduledAt !== undefined && Date.parse(row.scheduledAt) > now)
+    return relativeText(Date.parse(row.scheduledAt), now);
+  const { from, to } = waitOf(row);
+  return spanText(from, to, now);
+}
+
+/** As `Duration`, without a component for each: what goes on is told in whole seconds. */
+function spanText(from: string, to: string | undefined, now: number): string {
+  if (to !== undefined) return durationText(Date.parse(to) - Date.parse(from));
+  const ms = Math.max(0, now - Date.parse(from));
+  return ms < 60_000 ? `${Math.floor(ms / 1_000)} s` : durationText(ms);
 }
 
 /** Anywhere on the row, but not at the end of marking a text. A handler per row, not per link: rows have to be cheap. */

@@ -1,6 +1,7 @@
 /** The list of runs: its header, its rows, and the note of what is new above. */
 import type { JSX, Ref } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { now } from "../kit/clock.ts";
 import { VirtualList, type VirtualListHandle } from "../kit/virtual-list.tsx";
 import type { RunList } from "./run-list.ts";
 import { RunTableRow } from "./run-table-row.tsx";
@@ -29,6 +30,7 @@ export function RunTable({ list, current, initialTop, handle, onSelect, onScroll
   void selection.value;
   const count = list.count.value;
   const fresh = list.fresh.value;
+  const time = now.value;
   const box = useRef<HTMLDivElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -98,6 +100,7 @@ export function RunTable({ list, current, initialTop, handle, onSelect, onScroll
               row={row}
               selected={row !== undefined && isSelected(row.id)}
               current={index === current}
+              now={time}
               onSelect={onSelect}
             />
           );

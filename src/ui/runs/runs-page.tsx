@@ -15,6 +15,7 @@ import { FilterBox } from "./filter-box.tsx";
 import { NoRuns } from "./no-runs.tsx";
 import { RunList } from "./run-list.ts";
 import { RunTable } from "./run-table.tsx";
+import { useAfterChanges } from "./after-changes.ts";
 import { addAll, clearSelection, isAnySelected, toggle } from "./selection.ts";
 import { StatusCounts } from "./status-counts.ts";
 import { ViewsMenu } from "./views-menu.tsx";
@@ -64,6 +65,7 @@ function useStatusCounts(base: string): StatusCounts {
     counts.refresh();
     return () => counts.stop();
   }, [counts]);
+  useAfterChanges(() => counts.refresh());
   useLive("runs", (...[event]) => {
     if (event === "runs" || event === "reset") counts.refresh();
   });
@@ -90,6 +92,7 @@ function Runs({ filter }: { readonly filter: string }): JSX.Element {
       hideWhy();
     };
   }, []);
+  useAfterChanges(() => list.recheck());
   useLive("runs", (event, data) => {
     if (event === "runs") list.take(data);
     if (event === "reset") list.reset();
@@ -100,6 +103,7 @@ function Runs({ filter }: { readonly filter: string }): JSX.Element {
   const row = index === -1 ? undefined : list.row(index);
 
   const move = (to: number) => {
+    hideWhy();
     const next = Math.max(0, Math.min(list.count.value - 1, to));
     const found = list.row(next);
     if (found === undefined) return;
@@ -124,6 +128,7 @@ function Runs({ filter }: { readonly filter: string }): JSX.Element {
     current.value = { index: at, id: found.id };
   };
   const act = (kind: "cancel" | "replay") => {
+    hideWhy();
     if (isAnySelected.value) void askBulk(kind, list, query());
     else if (row !== undefined) void askBulk(kind, list, query(), [row.id]);
   };

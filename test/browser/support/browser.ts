@@ -6,7 +6,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
 import { onCleanup } from "../../support/cleanup.ts";
+import { shot } from "./shot.ts";
 
 export interface PageOptions {
   /** Default 1400. */
@@ -67,6 +69,7 @@ async function openPage(context: BrowserContext, url: string, options: PageOptio
   const { width = 1400, height = 900, theme = "dark", tolerate = [], prepare } = options;
   const page = await context.newPage();
   const problems: string[] = [];
+  const test = expect.getState().currentTestName ?? "";
   const add = (problem: string): void => {
     if (!tolerate.some((pattern) => pattern.test(problem))) problems.push(problem);
   };
@@ -80,6 +83,8 @@ async function openPage(context: BrowserContext, url: string, options: PageOptio
     if (/^(https?|wss?):$/.test(protocol) && hostname !== "127.0.0.1") add(`request to ${request.url()}`);
   });
   onCleanup(async () => {
+    // How it stood at the end, for who looks for the reason of a failure.
+    await shot(page, `end-of-${test.replaceAll(/[^a-z0-9]+/gi, "-").slice(-100)}`).catch(() => undefined);
     await page.close();
     if (problems.length > 0) throw new Error(`the page had problems:\n  ${[...new Set(problems)].join("\n  ")}`);
   });
@@ -94,5 +99,7 @@ async function openPage(context: BrowserContext, url: string, options: PageOptio
   await page.emulateMedia({ colorScheme: theme });
   await prepare?.(page);
   await page.goto(url, { waitUntil: "domcontentloaded" });
+  // Before the shell is there, nobody listens to keys.
+  await page.locator("main#main").waitFor();
   return page;
 }
