@@ -11,14 +11,26 @@ import { isRecord, listOf, PROBLEMS, repair, type Json } from "./repair.ts";
 
 /** `definition`: what `MachineDefinition.definition` holds, or what `@statelyai/inspect` has sent. */
 export function createChartModel(definition: unknown): ChartModel {
+  const steps = chartModelSteps(definition);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same in parts, for a page that must not keep its next frame waiting for a large machine. */
+export function* chartModelSteps(definition: unknown): Generator<void, ChartModel> {
   try {
     const config = repair(definition);
+    yield;
     const machine = createMachine(config as never);
+    yield;
     const isMachine = isRecord(definition) && (isRecord(definition["states"]) || definition["on"] !== undefined);
-    return build(machine.root as unknown as MachineNode, isMachine);
+    return yield* build(machine.root as unknown as MachineNode, isMachine);
   } catch (error) {
-    return build(
-      createMachine({ id: nameIn(definition) }).root as unknown as MachineNode,
+    const root = createMachine({ id: nameIn(definition) }).root as unknown as MachineNode;
+    return yield* build(
+      root,
       false,
       `this definition cannot be drawn: ${error instanceof Error ? error.message : String(error)}`,
     );
@@ -29,10 +41,11 @@ function nameIn(definition: unknown): string {
   return isRecord(definition) && typeof definition["id"] === "string" ? definition["id"] : "machine";
 }
 
-function build(root: MachineNode, isMachine: boolean, problem?: string): ChartModel {
+function* build(root: MachineNode, isMachine: boolean, problem?: string): Generator<void, ChartModel> {
   const all = [...walk(root)];
   const waits = new Map(all.flatMap((node) => [...dependenciesOf(node)]));
   const orders = orderMachine(all, waits);
+  yield;
   const nodes = new Map<string, ChartNode>();
   const edges = new Map<string, ChartEdge>();
   const pending: { readonly node: MachineNode; readonly depth: number }[] = [{ node: root, depth: 0 }];

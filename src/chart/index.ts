@@ -1,6 +1,6 @@
 /** The chart model of a machine, and what is made of it: for the dashboard, the engine's counts, and whoever exports a chart. */
 export { activeIds, innermost, pathLabel, standing } from "./active.ts";
-export { createChartModel } from "./create-chart-model.ts";
+export { chartModelSteps, createChartModel } from "./create-chart-model.ts";
 export { duration } from "./labels.ts";
 export { toMermaid } from "./mermaid.ts";
 export { lineage, nodeOf } from "./model.ts";

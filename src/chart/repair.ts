@@ -261,12 +261,15 @@ function resolvesId({ byId }: Skeleton, target: string): boolean {
 
 /** Split at dots that no backslash stands before: XState's `toStatePath`. */
 function pathOf(text: string): string[] {
-  const path = [""];
+  const path: string[] = [];
+  let part = "";
   for (let i = 0; i < text.length; i++) {
-    if (text[i] === ".") path.push("");
-    else path[path.length - 1] += text[i] === "\\" ? String(text[++i]) : text[i];
+    if (text[i] === ".") {
+      path.push(part);
+      part = "";
+    } else part += text[i] === "\\" ? String(text[++i]) : text[i];
   }
-  return path;
+  return [...path, part];
 }
 
 function walks(from: Skeleton, path: readonly string[]): boolean {

@@ -27,7 +27,7 @@ const slowness = (): number => Math.max(1, loadavg()[0]! / availableParallelism(
 async function traceTasks(page: Page): Promise<() => Promise<number[]>> {
   const session = await page.context().newCDPSession(page);
   const events: { name: string; tid: number; pid: number; tdur?: number; args: { name?: string } }[] = [];
-  session.on("Tracing.dataCollected", ({ value }) => events.push(...(value as typeof events)));
+  session.on("Tracing.dataCollected", ({ value }) => events.push(...(value as unknown as typeof events)));
   await session.send("Tracing.start", {
     transferMode: "ReportEvents",
     traceConfig: { includedCategories: ["toplevel", "disabled-by-default-devtools.timeline"] },

@@ -68,10 +68,11 @@ export function boxOf(model: ChartModel, node: ChartNode, collapsed: boolean, de
 
   const description =
     details && node.description !== undefined && !collapsed ? wrap(node.description, "text", MAX_TEXT - 40, 3, measure) : [];
+  const isOpen = node.children.length > 0 && !collapsed;
   const rows = rowsOf(model, node, collapsed, details).map((row) => ({
     ...row,
     text: shorten(row.text, "event", MAX_TEXT, measure),
-    ...(row.rest === undefined ? {} : { rest: shorten(row.rest, "mono", MAX_REST, measure) }),
+    ...(row.rest === undefined ? {} : { rest: shorten(row.rest, "mono", isOpen ? MAX_REST * 1.6 : MAX_REST, measure) }),
   }));
   const tags = node.tags.map((tag) => shorten(tag, "text", 90, measure));
   const titleWidth =

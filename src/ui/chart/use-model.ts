@@ -1,32 +1,38 @@
-/** Models of machines, made once per machine and in a task of their own: a large one takes as long as a frame may. */
+/** Models of machines, made once per machine and in tasks of their own: a large one takes longer than a frame may. */
 import { useEffect, useState } from "preact/hooks";
-import { createChartModel, type ChartModel } from "../../chart/index.ts";
+import { chartModelSteps, type ChartModel } from "../../chart/index.ts";
 import type { MachineDefinition } from "../../protocol/record.ts";
 
 const MAX_KEPT = 30;
 const kept = new Map<string, ChartModel>();
 
-function modelOf({ hash, definition }: MachineDefinition): ChartModel {
-  const model = kept.get(hash) ?? createChartModel(definition);
+function keep(hash: string, model: ChartModel): void {
   kept.set(hash, model);
   for (const oldest of kept.keys()) {
     if (kept.size <= MAX_KEPT) break;
     kept.delete(oldest);
   }
-  return model;
 }
 
-export function useModel(definition: MachineDefinition): ChartModel | undefined {
+export function useModel({ hash, definition }: MachineDefinition): ChartModel | undefined {
   const [, setMade] = useState("");
-  const known = kept.get(definition.hash);
+  const known = kept.get(hash);
   useEffect(() => {
     if (known !== undefined) return undefined;
-    const task = setTimeout(() => {
-      modelOf(definition);
-      setMade(definition.hash);
-    });
+    const steps = chartModelSteps(definition);
+    let task: ReturnType<typeof setTimeout>;
+    const go = (): void => {
+      const { done, value } = steps.next();
+      if (done !== true) {
+        task = setTimeout(go);
+      } else {
+        keep(hash, value);
+        setMade(hash);
+      }
+    };
+    task = setTimeout(go);
     return () => clearTimeout(task);
-  }, [definition.hash]);
+  }, [hash]);
   return known;
 }
 
