@@ -95,7 +95,7 @@ function Arrow({ message, sequence, y, current, later, onSelect }: ArrowProps): 
   return (
     <g class="inspect-message" data-tone={tone} data-current={current} data-later={later} onClick={onSelect}>
       <title>{type}</title>
-      <rect class="inspect-message-row" x={0} y={y - ROW / 2} width={sequence.width} height={ROW} />
+      <rect class="inspect-message-row" x={0} y={y - ROW / 2} width="100%" height={ROW} />
       {self ? (
         <>
           <path class="inspect-arrow" d={`M${x1},${y - 5} h18 v10 h-12`} />
