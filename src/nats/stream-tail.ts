@@ -36,7 +36,7 @@ export async function readTail(connection: Connection, options: TailOptions): Pr
   const { state } = await manager.streams.info(options.stream);
   const end = Math.min(options.beforeSeq ?? Infinity, state.last_seq + 1);
   if (state.messages === 0 || end <= state.first_seq) return { messages: [], more: false };
-  const tail = new Tail(connection, manager, options, state.first_seq, end);
+  const tail = new Tail(connection, manager, options, state.first_seq, state.last_seq, end);
   const wanted = options.size + 1;
   const from = await tail.startFor(wanted);
   const messages = (await tail.read(from)).slice(-wanted);
@@ -55,20 +55,22 @@ class Tail {
   readonly #manager: JetStreamManager;
   readonly #options: TailOptions;
   readonly #first: number;
+  readonly #last: number;
   readonly #end: number;
 
-  /** Of the messages from `first` on, below `end`. */
-  constructor(connection: Connection, manager: JetStreamManager, options: TailOptions, first: number, end: number) {
+  /** Of the messages from `first` on, below `end`, in a stream up to `last`. */
+  constructor(connection: Connection, manager: JetStreamManager, options: TailOptions, first: number, last: number, end: number) {
     this.#connection = connection;
     this.#manager = manager;
     this.#options = options;
     this.#first = first;
+    this.#last = last;
     this.#end = end;
   }
 
   /** A place with enough messages after it, and not too many where there are such. */
   async startFor(wanted: number): Promise<Place> {
-    const beyond = await this.#pending(this.#end);
+    const beyond = this.#end > this.#last ? 0 : await this.#pending(this.#end);
     const at = async (seq: number): Promise<Place> => ({ seq, count: Math.max(0, (await this.#pending(seq)) - beyond) });
     let few = this.#end;
     let start: Place;

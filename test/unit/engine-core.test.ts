@@ -231,6 +231,19 @@ describe("several limits", () => {
     expect(p.result(p.assign("r1"), "succeeded").news).toContain("r2 admitted");
     expect(p.core.groups.find("user", "y")?.context.active.size).toBe(1);
   });
+
+  test("are recorded in the order in which they are given out, so that the turns of their groups can be told from the journal", () => {
+    const p = new Partition([both]);
+    p.create("r0", "both", { k: "w" });
+    p.core.setGroup("all", "all", { paused: true });
+    p.create("r1", "both", { k: "x" });
+    p.create("r2", "both", { k: "y" });
+    p.create("r3", "both", { k: "z" });
+    p.result(p.assign("r0"), "succeeded");
+    p.core.setGroup("all", "all", { paused: false, maxRuns: 3 });
+    expect(p.news().filter((text) => text.endsWith("admitted"))).toEqual(["r1 admitted", "r2 admitted", "r3 admitted"]);
+    expect([...(p.core.groups.find("all", "all")?.context.active ?? [])].map(({ run }) => run)).toEqual(["r1", "r2", "r3"]);
+  });
 });
 
 describe("keys", () => {

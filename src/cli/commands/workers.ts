@@ -48,7 +48,7 @@ export function addWorkersCommands(program: Command, cli: Cli): void {
     cli.withClient(options, async (client) => {
       const worker = await client.workers.drain(id);
       if (options.json === true) return cli.json(worker);
-      cli.say(
+      cli.print(
         worker.used === 0
           ? `${worker.id} takes nothing new and ends`
           : `${worker.id} takes nothing new and ends with the ${worker.used === 1 ? "step" : `${worker.used} steps`} that it runs`,
