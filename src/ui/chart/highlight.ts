@@ -88,7 +88,23 @@ function stand(element: HTMLElement | SVGElement, { text, ending }: Standing, fi
   const fitting = fit(text, element.dataset["standing"] ?? "");
   if (element.textContent !== fitting) element.textContent = fitting;
   const box = element.closest<HTMLElement | SVGElement>("[data-state]");
-  if (box !== null) box.dataset["standingEnding"] = ending;
+  if (box === null) return;
+  box.dataset["standingEnding"] = ending;
+  name(box, fitting);
+}
+
+/** Names as they were rendered, and as they are said with where the state stands. */
+const names = new WeakMap<Element, { readonly rendered: string; readonly said: string }>();
+
+function name(box: Element, standing: string): void {
+  const now = box.getAttribute("aria-label");
+  if (now === null) return;
+  const known = names.get(box);
+  const rendered = known?.said === now ? known.rendered : now;
+  const [written = ""] = rendered.split(", ", 1);
+  const said = `${written} ${standing}${rendered.slice(written.length)}`;
+  names.set(box, { rendered, said });
+  if (said !== now) box.setAttribute("aria-label", said);
 }
 
 /** Where a collapsed state stands; steps say more than the machine does, and still after it has left them. */

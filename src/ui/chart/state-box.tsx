@@ -98,6 +98,7 @@ function Header({ box, measure, isOpen }: StateBoxPropsOf): JSX.Element {
       )}
       <text class="chart-title" data-alone={alone ? "" : undefined} x={alone ? w / 2 : left} y={TITLE / 2 + 4.5 + inset}>
         {box.title}
+        {box.collapsed && " "}
       </text>
       {node.kind === "parallel" && <path class="chart-parallel" d={`M${after} 10v10m4 -10v10`} />}
       {tags.map(({ tag, x, width }) => (
@@ -155,8 +156,10 @@ function Rows({ box }: { readonly box: PlacedBox }): JSX.Element {
             </text>
             <text class="chart-row-text" x={PAD + inset + ROW_INDENT} y={y}>
               {row.text}
+              {/* A space of the text's own: without it, the two are one word to who cannot see the gap. */}
+              {row.rest !== undefined && " "}
               {row.rest !== undefined && (
-                <tspan class="chart-mono" dx={6}>
+                <tspan class="chart-mono" dx={2}>
                   {row.rest}
                 </tspan>
               )}
