@@ -1,4 +1,5 @@
 /** The chart in a real browser: what is drawn, what changes while one looks at it, keyboard, cards, copies, speed. */
+import { readFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -248,6 +249,65 @@ describe.skipIf(noBrowser)("the chart", () => {
     const zoomed = await box();
     expect(Math.abs(zoomed.x - moved.x)).toBeLessThan(3);
     expect(Math.abs(zoomed.y - moved.y)).toBeLessThan(3);
+  });
+
+  it("follows what is active until people move it, and again after a fit", async () => {
+    const at = (value: unknown): Props => ({ definition: order, active: active(order, value) });
+    const page = await open(at("queued"), { width: 900, height: 420 });
+    const isInSight = async (state: string): Promise<boolean> => {
+      const { x, y, width, height } = (await page.locator(`[data-state="orderRun.${state}"]`).boundingBox())!;
+      return x >= 0 && y >= 0 && x + width <= 900 && y + height <= 420;
+    };
+    expect([await isInSight("queued"), await isInSight("failed")]).toEqual([true, false]);
+    await show(page, at("failed"));
+    await expect.poll(() => isInSight("failed")).toBe(true);
+    await page.mouse.move(20, 300);
+    await page.mouse.down();
+    await page.mouse.move(20, 320, { steps: 3 });
+    await page.mouse.up();
+    const view = (): Promise<string | null> => page.$eval(".chart-svg > g", (world) => world.getAttribute("transform"));
+    const moved = await view();
+    await show(page, at("queued"));
+    await page.waitForSelector('[data-state="orderRun.queued"][data-active]');
+    expect(await view()).toBe(moved);
+    await page.keyboard.press("f");
+    expect([await isInSight("queued"), await isInSight("failed")]).toEqual([true, true]);
+  });
+
+  it("tells all about what the pointer is on", async () => {
+    const page = await open({ definition: order, active: ["orderRun", "orderRun.queued"] });
+    const edge = "orderRun.running.chargeCard|xstate.error.actor.0.orderRun.running.chargeCard|0";
+    await page.keyboard.press("f");
+    await page.hover(`.chart-pill-row[data-edge="${edge}"]`);
+    const tip = await page.waitForSelector(".chart-tip");
+    const text = await tip.innerText();
+    for (const part of ["error: chargeCard", "running › chargeCard", "retrying", "canRetry", "recordError"]) {
+      expect(text).toContain(part);
+    }
+    await page.keyboard.press("Escape");
+    await page.mouse.move(2, 2);
+    await page.waitForSelector(".chart-tip", { state: "detached" });
+  });
+
+  it("is saved as an SVG file that needs no style sheet", async () => {
+    const page = await open({ definition: order, active: active(order, { running: "chargeCard" }) });
+    await page.click('button[aria-label="More"]');
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click('[role=menuitem]:has-text("Download SVG")')]);
+    expect(download.suggestedFilename()).toBe("order.svg");
+    const text = await readFile(await download.path(), "utf8");
+    const { error, texts } = await page.evaluate((source) => {
+      const file = new DOMParser().parseFromString(source, "image/svg+xml");
+      return {
+        error: file.querySelector("parsererror")?.textContent,
+        texts: [...file.querySelectorAll("text")].map((one) => one.textContent),
+      };
+    }, text);
+    expect(error).toBeUndefined();
+    expect(texts).toEqual(expect.arrayContaining(["chargeCard", "queued", "SLOT_GRANTED"]));
+    expect(text).not.toContain("class=");
+    expect(text).toContain("font-family=");
+    await page.setContent(text);
+    await shot(page, "chart-exported");
   });
 
   it("is nested cards in a narrow panel, and where people choose them", async () => {
