@@ -14,7 +14,7 @@ export interface Answered {
   readonly headers: IncomingMessage["headers"];
   readonly text: string;
   /** Of the body; throws where it is no JSON. */
-  json<T = any>(): T;
+  json(): any;
 }
 
 /** `path` is sent as it is. */
