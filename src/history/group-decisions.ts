@@ -33,19 +33,21 @@ type Candidate = readonly [n: number, workflow: string, version: string, id: str
 /** When a run can have decided last: any time, while it is active or its facts came in pieces. */
 const LAST = `CASE WHEN r.status >= ${FIRST_FINAL} THEN r.finished_at
   WHEN r.status = 0 AND NOT EXISTS (SELECT 1 FROM later l WHERE l.run = r.n)
-    THEN json_extract('[' || r.facts || ']', '$[#-1].at')
+    THEN (SELECT max(json_extract(value, '$.at')) FROM json_each('[' || r.facts || ']') WHERE type = 'object')
   ELSE 9e15 END`;
 const COLUMNS = `r.n, r.workflow, r.version, r.id, ${LAST} AS last`;
 const OF_GROUP =
   "EXISTS (SELECT 1 FROM run_keys k WHERE k.lim = ? AND k.key = ? AND k.created_at = r.created_at AND k.run = r.id)";
 
+/** `readInFull`: keys with more runs than that are read by indexes. */
 export function groupDecisions(
   sql: Sql,
   specs: SpecTable,
   { limit, key, size = DEFAULT_SIZE, cursor }: DecisionQuery,
+  readInFull = READ_IN_FULL,
 ): Page<GroupDecisionView> {
   const after = cursor === undefined ? undefined : decodePlace(cursor);
-  const candidates = candidatesOf(sql, limit, key, after?.[0] ?? Number.MAX_SAFE_INTEGER, size);
+  const candidates = candidatesOf(sql, limit, key, after?.[0] ?? Number.MAX_SAFE_INTEGER, size, readInFull);
   let found: { readonly place: Place; readonly view: GroupDecisionView }[] = [];
   for (let from = 0; from < candidates.length; from += CHUNK) {
     const last = found[size]?.place[0];
@@ -74,16 +76,16 @@ export function groupDecisions(
 }
 
 /** The runs that may have decided something up to a time, by when they can have decided last, the latest first. */
-function candidatesOf(sql: Sql, limit: string, key: string, untilMs: number, size: number): Candidate[] {
+function candidatesOf(sql: Sql, limit: string, key: string, untilMs: number, size: number, readInFull: number): Candidate[] {
   const group = [limit, key];
-  const count = sql.prepare(`SELECT count(*) FROM (SELECT 1 FROM run_keys WHERE lim = ? AND key = ? LIMIT ${READ_IN_FULL + 1})`);
+  const count = sql.prepare(`SELECT count(*) FROM (SELECT 1 FROM run_keys WHERE lim = ? AND key = ? LIMIT ${readInFull + 1})`);
   const [[runs] = [0]] = count.raw().all(group) as [number][];
   const newest = (max: number): string =>
     `SELECT ${COLUMNS} FROM run_keys k CROSS JOIN runs r ON r.id = k.run
      WHERE k.lim = ? AND k.key = ? AND k.created_at <= ? ORDER BY k.created_at DESC LIMIT ${max}`;
-  if (runs <= READ_IN_FULL)
+  if (runs <= readInFull)
     return sql
-      .prepare(`SELECT * FROM (${newest(READ_IN_FULL)}) ORDER BY last DESC`)
+      .prepare(`SELECT * FROM (${newest(readInFull)}) ORDER BY last DESC`)
       .raw()
       .all([...group, untilMs]) as Candidate[];
   const ended = (order: string, max: number): string =>
