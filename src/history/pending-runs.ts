@@ -2,6 +2,7 @@
  * What has been read from the journals and is not in the file yet, by run. A run that begins and ends between two commits
  * is written once. Knows no SQL.
  */
+import { withoutRun } from "./fact-texts.ts";
 import type { CreatedFact, Fact, RunFact } from "./journal.ts";
 import { tagsOf } from "./run-tags.ts";
 import { RUN_STATUSES, type RunStatusNumber } from "./run-status.ts";
@@ -27,7 +28,8 @@ export class PendingRun {
     this.id = id;
   }
 
-  add(partition: number, fact: RunFact): void {
+  /** `text`: the fact as JSON, where it is known and still true. */
+  add(partition: number, fact: RunFact, text?: string): void {
     switch (fact.k) {
       case "created":
         this.created = fact;
@@ -62,14 +64,18 @@ export class PendingRun {
       this.#partition = partition;
       this.facts += this.facts === "" ? `${partition}` : `,${partition}`;
     }
-    // The run's id is that of the row. Setting it to undefined leaves it out, and costs less than a copy without it.
-    (fact as { run: string | undefined }).run = undefined;
-    this.facts += `,${JSON.stringify(fact)}`;
+    this.facts += `,${(text === undefined ? undefined : withoutRun(text, this.id)) ?? stringified(fact)}`;
   }
 
   #reach(status: RunStatusNumber): void {
     if (status > this.status) this.status = status;
   }
+}
+
+/** The run's id is that of the row. Setting it to undefined leaves it out, and costs less than a copy without it. */
+function stringified(fact: RunFact): string {
+  (fact as { run: string | undefined }).run = undefined;
+  return JSON.stringify(fact);
 }
 
 export class PendingRuns {
@@ -79,13 +85,13 @@ export class PendingRuns {
     return this.#runs.size;
   }
 
-  /** Takes the fact over: it must not be used afterwards. Facts that are not about a run are left out. `seal`: hide what must be. */
-  add(partition: number, fact: Fact, seal?: (fact: RunFact) => void): void {
+  /** Takes the fact over: it must not be used afterwards. Facts that are not about a run are left out. `seal` hides what must be. */
+  add(partition: number, fact: Fact, seal?: (fact: RunFact) => boolean, text?: string): void {
     if (!("run" in fact)) return;
-    seal?.(fact);
+    const isSealed = seal?.(fact) === true;
     let run = this.#runs.get(fact.run);
     if (run === undefined) this.#runs.set(fact.run, (run = new PendingRun(fact.run)));
-    run.add(partition, fact);
+    run.add(partition, fact, isSealed ? undefined : text);
   }
 
   values(): IterableIterator<PendingRun> {

@@ -10,6 +10,7 @@
 import { discardOf, openDatabase } from "./database.ts";
 import { groupDecisions } from "./group-decisions.ts";
 import { HistoryError } from "./history-error.ts";
+import { factTexts } from "./fact-texts.ts";
 import { decodeBatch, type RunFact, type SnapshotLine } from "./journal.ts";
 import type { AnyRequest, FromWorker, JournalPosition, RequestName, Requests, ToWorker, WorkerOptions } from "./messages.ts";
 import { PendingRuns } from "./pending-runs.ts";
@@ -113,8 +114,11 @@ export class Projector {
     const known = seq <= (snapshot?.seq ?? 0) ? snapshot?.runs : undefined;
     const seal = this.#sealing(text);
     try {
-      for (const fact of decodeBatch(text).f)
-        if (known === undefined || !("run" in fact && known.has(fact.run))) this.#pending.add(partition, fact, seal);
+      const facts = decodeBatch(text).f;
+      const texts = factTexts(text, facts.length);
+      for (const [index, fact] of facts.entries())
+        if (known === undefined || !("run" in fact && known.has(fact.run)))
+          this.#pending.add(partition, fact, seal, texts?.[index]);
     } catch (error) {
       this.#post({
         type: "warning",
@@ -130,7 +134,7 @@ export class Projector {
   }
 
   /** Undefined where nothing in this text is to be hidden: the usual case, told without a look at what it says. */
-  #sealing(text: string): ((fact: RunFact) => void) | undefined {
+  #sealing(text: string): ((fact: RunFact) => boolean) | undefined {
     const { sealKey } = this.#options;
     return this.#redactor.mayApply(text) ? (fact) => sealFact(fact, this.#redactor, sealKey) : undefined;
   }

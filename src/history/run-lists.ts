@@ -125,7 +125,7 @@ export class RunLists {
     const limited = query.limit === undefined ? undefined : this.#specs.withLimit(query.limit);
     if (limited?.length === 0) return [];
     const version: Condition[] =
-      limited === undefined
+      limited === undefined || this.#specs.isInAllVersions(limited)
         ? []
         : [
             [

@@ -29,9 +29,9 @@ type Mutable = Record<string, unknown>;
 
 /**
  * Hides what is to be hidden in a fact, which is changed. With a key (64 hexadecimal digits) it can be opened again, without one
- * it is gone.
+ * it is gone. True: something was hidden.
  */
-export function sealFact(fact: RunFact, redactor: Redactor, key: string | undefined): void {
+export function sealFact(fact: RunFact, redactor: Redactor, key: string | undefined): boolean {
   const was: Private = {};
   const hide = (holder: object, name: keyof Private, redact: (value: object) => object): void => {
     const value = (holder as Mutable)[name];
@@ -50,8 +50,9 @@ export function sealFact(fact: RunFact, redactor: Redactor, key: string | undefi
     hide(fact.ev, "output", value);
     hide(fact.ev, "error", error);
   } else if (fact.k === "finished") hide(fact, "error", error);
-  if (key === undefined || Object.keys(was).length === 0) return;
-  (fact as unknown as Mutable)["x"] = seal(JSON.stringify(was), key);
+  if (Object.keys(was).length === 0) return false;
+  if (key !== undefined) (fact as unknown as Mutable)["x"] = seal(JSON.stringify(was), key);
+  return true;
 }
 
 /** The facts as people may see them, by the rules of now. */

@@ -82,6 +82,14 @@ export class SpecTable {
     return [...this.#specs.values()].filter((spec) => spec.limits.some(({ name }) => name === limit));
   }
 
+  /** Whether these are all the versions of their workflows. */
+  isInAllVersions(specs: readonly WorkflowSpec[]): boolean {
+    const names = new Set(specs.map(({ name }) => name));
+    let versions = 0;
+    for (const { name } of this.#specs.values()) if (names.has(name)) versions++;
+    return versions === specs.length;
+  }
+
   #remember(spec: WorkflowSpec): void {
     this.#specs.set(`${spec.name} ${spec.version}`, spec);
     for (const pattern of spec.on) this.#events.add(pattern, spec.name);
