@@ -317,12 +317,12 @@ describe.skipIf(noBrowser)("the page of a run", () => {
   test("filters the log, and shows all that a frame says", async () => {
     const page = await open(diamond.id, "?tab=log");
     await page.keyboard.press("/");
-    await page.keyboard.type("rank -step.started");
-    await waitFor(async () => (await page.locator(".log-count").innerText()).startsWith("3 of"));
+    await page.keyboard.type("RANK busy -started.");
+    await waitFor(async () => (await page.locator(".log-count").innerText()).startsWith("1 of"));
     await page.locator(".log-row").first().click();
     const details = page.getByRole("region", { name: "The frame at the cursor" });
     await details.getByText("xstate.error.actor.rank", { exact: true }).first().waitFor();
-    await details.getByText("the model is busy").waitFor();
+    await details.getByText("the model is busy").first().waitFor();
     await page.locator(".log-filter").fill("nothing has this");
     await page.getByText("No frame has all of these words.").waitFor();
   });
@@ -364,9 +364,11 @@ describe.skipIf(noBrowser)("the page of a run", () => {
   test("stays quick with a life of 5,000 frames, live and in the past", { timeout: 180_000 }, async () => {
     const run = await world.client.run(poll, { times: 1_670, gate: "poll" });
     await waitFor(async () => (await world.client.runs.get(run.id)).steps["look"]?.attempts === 1_671, { timeoutMs: 120_000 });
+    const opened = performance.now();
     const page = await open(run.id, "?tab=timeline");
-    await waitFor(async () => /of 5,?\d{3}/.test(await where(page)), { timeoutMs: 30_000 });
+    await waitFor(async () => /of 5\d{3}/.test(await where(page)), { timeoutMs: 30_000 });
     const times: Record<string, number> = {};
+    const shown = Math.round(performance.now() - opened);
     for (const [key, tab] of Object.entries({ 2: "timeline", 3: "sequence", 4: "log", 5: "state" })) {
       await page.keyboard.press(key);
       await page.locator(`.run-pane .${tab}, .run-panels > .${tab}`).waitFor();
@@ -381,14 +383,14 @@ describe.skipIf(noBrowser)("the page of a run", () => {
         return took.sort((a, b) => a - b)[20] ?? 0;
       });
     }
-    console.log("ms per step through 5,000 frames (median):", JSON.stringify(times));
+    console.log(`5,000 frames: shown after ${shown} ms; ms per step (median of 40): ${JSON.stringify(times)}`);
     expect((await page.locator(".sequence-row").count()) + (await page.locator(".log-row").count())).toBeLessThan(200);
     for (const [tab, ms] of Object.entries(times)) expect(ms, tab).toBeLessThan(250);
     await shot(page, "run-long-dark");
     await page.keyboard.press("2");
     await page.keyboard.press("l");
     gates.open("poll");
-    await page.locator('.run-page[data-status="SUCCEEDED"]').waitFor({ timeout: 30_000 });
+    await page.locator(".run-past-now", { hasText: "the end" }).waitFor();
     await shot(page, "run-long-timeline-dark");
   });
 

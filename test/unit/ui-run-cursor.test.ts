@@ -1,9 +1,12 @@
 /** The cursor of the run page: where it is, how it moves, how a life is played and where its frames stand on the scrubber. */
 import { describe, expect, it } from "vitest";
 import { cursorAt, cursorText, describeCursor, isPast, moved, parseCursor, positionOf } from "../../src/ui/run/model/cursor.ts";
+import { joined } from "../../src/ui/run/model/joined.ts";
 import { EMPTY_LIFE, lifeOf, positionAtTime } from "../../src/ui/run/model/life.ts";
 import { nextFrame } from "../../src/ui/run/model/playback.ts";
+import { participantName, workerName } from "../../src/ui/run/model/names.ts";
 import { nearest, placesOf } from "../../src/ui/run/model/scrubber.ts";
+import { stateVisit } from "../../src/ui/run/model/state-visit.ts";
 import { clockText, countdownText, shortSpan, spanText } from "../../src/ui/run/model/span-text.ts";
 import { diamondRecord, DIAMOND, longRecord, recordWith, started } from "../support/run-lives.ts";
 
@@ -140,5 +143,55 @@ describe("lengths of time", () => {
   it("count down to zero and no further", () => {
     expect([12_900, 9_960, 40, -5].map(countdownText)).toEqual(["12 s", "9.9 s", "0.0 s", "0.0 s"]);
     expect(clockText(new Date(2026, 0, 31, 9, 5, 3, 7).getTime())).toBe("09:05:03.007");
+  });
+});
+
+describe("a record that grows", () => {
+  const whole = diamondRecord();
+  const part = (from: number, to: number) => ({ ...whole, frames: whole.frames.slice(from, to) });
+
+  it("keeps the frames that are known, and adds those that are not", () => {
+    const known = part(0, 5);
+    const more = joined(known, part(3, 9));
+    expect(more.frames.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(more.frames[4]).toBe(known.frames[4]);
+    expect(joined(more, part(9, 9))).toBe(more);
+  });
+
+  it("begins anew where something is missing between, or the machine is another", () => {
+    expect(joined(part(0, 3), part(5, 9)).frames).toHaveLength(4);
+    expect(joined(part(0, 3), { ...part(0, 9), machine: "another" }).frames).toHaveLength(9);
+    expect(joined(undefined, whole)).toBe(whole);
+  });
+
+  it("lets the oldest go beyond 5,000, and says how many", () => {
+    const long = longRecord(5_000);
+    const frames = [0, 1, 2].map((more) => ({ ...long.frames[0]!, index: long.frames.at(-1)!.index + 1 + more }));
+    const grown = joined(long, { ...long, frames });
+    expect(grown.frames).toHaveLength(5_000);
+    expect(grown.cut).toBe(long.frames.length + 3 - 5_000);
+    expect(positionOf(0, lifeOf(grown))).toBe(0);
+  });
+});
+
+describe("a state that is chosen", () => {
+  it("leads to where it was entered, one visit after the other, and then the first again", () => {
+    const entered = ended.frames.flatMap(({ type }, position) => (type === "step.started.rank" ? [position] : []));
+    expect(entered).toHaveLength(2);
+    const executing = "run.running.rank.attempt.executing";
+    expect(stateVisit(ended, 0, executing)).toBe(entered[0]);
+    expect(stateVisit(ended, entered[0] ?? 0, executing)).toBe(entered[1]);
+    expect(stateVisit(ended, entered[1] ?? 0, executing)).toBe(entered[0]);
+    expect(stateVisit(ended, 0, "run.cancelled")).toBeUndefined();
+  });
+});
+
+describe("names", () => {
+  it("are those that people gave", () => {
+    expect(workerName("worker-1-01m8525mekbf9b13c1j3ygjxvk")).toBe("worker-1");
+    expect(workerName("gpu-7")).toBe("gpu-7");
+    expect(participantName("worker:gpu-7")).toBe("gpu-7");
+    expect(participantName("group:tenant/a/b")).toBe("a/b");
+    expect(participantName("timer")).toBe("timer");
   });
 });

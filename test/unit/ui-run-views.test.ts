@@ -50,6 +50,8 @@ describe("the timeline", () => {
     const [failed] = timelineOf(lifeOf(diamondRecord())).lanes[2]?.segments.filter(({ outcome }) => outcome === "failed") ?? [];
     expect(failed?.error?.message).toBe("the model is busy");
     expect(failed?.worker).toBe("w-1");
+    // By the clock of its worker, which need not be the engine's.
+    expect(failed?.workMs).toBe(98);
   });
 
   it("shows a cancel, and the time until the worker has stopped", () => {
@@ -143,8 +145,8 @@ describe("the sequence", () => {
       ["engine", "engine", undefined],
       ["group", "ada", "answer"],
       ["run", "run", undefined],
-      ["worker", "w-1", undefined],
-      ["worker", "w-2", undefined],
+      ["worker", "w-1", "w-1"],
+      ["worker", "w-2", "w-2"],
     ]);
     const xs = sequence.lifelines.map(({ x }) => x);
     expect(xs).toEqual([...xs].sort((a, b) => a - b));
@@ -215,6 +217,11 @@ describe("the log", () => {
       "xstate.after.backoff.rank.run.running.rank.backoff",
       "xstate.done.actor.rank",
     ]);
+  });
+
+  it("tells what the run is told to do from what became of it", () => {
+    expect(labelOf("run.cancelled", {}, true).text).toBe("cancel");
+    expect(labelOf("run.cancelled", {}, false).text).toBe("run cancelled");
   });
 
   it("says in words what XState's types mean", () => {

@@ -156,8 +156,8 @@ function Details({ frame, startMs }: { readonly frame: RunFrame; readonly startM
     <section class="log-details" aria-label="The frame at the cursor">
       <div class="log-details-head">
         <code>{type}</code>
-        <span class="kit-muted">
-          from {from} · {spanText(Date.parse(at) - startMs)} after start
+        <span class="kit-muted" title={from}>
+          from {participantName(from)} · {spanText(Date.parse(at) - startMs)} after start
         </span>
         <span class="log-details-tools">
           <CopyButton text={() => JSON.stringify(frame, undefined, 2)} title="Copy the whole frame as JSON">

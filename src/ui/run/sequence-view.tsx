@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Life } from "./model/life.ts";
-import { type Lifeline, type Message, type Sequence, sequenceOf, shortLabel } from "./model/sequence.ts";
+import { HEAD_CHARS, type Lifeline, type Message, type Sequence, sequenceOf, shortLabel } from "./model/sequence.ts";
 import { shortSpan } from "./model/span-text.ts";
 import { NoFrames } from "./no-frames.tsx";
 import type { RunStore } from "./run-store.ts";
@@ -126,7 +126,7 @@ function Heads({ lifelines, width }: { readonly lifelines: readonly Lifeline[]; 
           style={{ left: `${GUTTER_PX + line.x}px` }}
           title={titleOf(line)}
         >
-          <span>{shortLabel(line.label, 22)}</span>
+          <span>{shortLabel(line.label, HEAD_CHARS)}</span>
           <small>{line.kind === line.label ? "" : line.kind}</small>
         </div>
       ))}

@@ -23,10 +23,10 @@ const STEP_EVENTS: readonly (readonly [prefix: string, text: string, tone: Event
 const FACTS: Readonly<Record<string, readonly [text: string, tone: EventTone]>> = {
   created: ["created", "plain"],
   scheduled: ["waits for its time", "muted"],
-  keying: ["wants its key computed", "muted"],
+  keying: ["wants its key", "muted"],
   queued: ["waits in line", "warn"],
-  parked: ["held aside for another limit", "warn"],
-  moved: ["moved to another partition", "muted"],
+  parked: ["held for another limit", "warn"],
+  moved: ["changes partition", "muted"],
   "run.admitted": ["admitted", "active"],
   "run.succeeded": ["run succeeded", "ok"],
   "run.failed": ["run failed", "bad"],

@@ -46,6 +46,8 @@ const MARGIN = 44;
 const GAP = { least: 68, most: 320 };
 const CHAR_PX = 6.4;
 const LABEL_CHARS = 44;
+/** Of a lifeline's name. */
+export const HEAD_CHARS = 18;
 /** What a self message needs to its right, beside its label. */
 const LOOP_PX = 40;
 
@@ -122,7 +124,7 @@ function lifelineOf(participant: Participant): Omit<Lifeline, "x"> {
 /** Gaps so wide that every label stands between the lifelines that its arrow joins: the narrowest spans are served first. */
 function placed(lines: readonly Omit<Lifeline, "x">[], messages: readonly Message[]): { xs: number[]; width: number } {
   const gaps: number[] = Array.from({ length: Math.max(0, lines.length - 1) }, (_, index) =>
-    Math.max(GAP.least, (textPx(headOf(lines[index])) + textPx(headOf(lines[index + 1]))) / 2 + 16),
+    Math.max(GAP.least, (headPx(lines[index]) + headPx(lines[index + 1])) / 2 + 16),
   );
   let right = MARGIN;
   const needs = new Map<string, { from: number; to: number; px: number }>();
@@ -144,14 +146,15 @@ function placed(lines: readonly Omit<Lifeline, "x">[], messages: readonly Messag
     const missing = (px - wide) / (to - from);
     if (missing > 0) for (let index = from; index < to; index++) gaps[index] = (gaps[index] ?? 0) + missing;
   }
-  const first = Math.max(MARGIN, textPx(headOf(lines[0])) / 2 + 16);
+  const first = Math.max(MARGIN, headPx(lines[0]) / 2 + 16);
   const xs = [first];
   for (const gap of gaps) xs.push((xs.at(-1) ?? 0) + gap);
-  return { xs: xs.map(Math.round), width: Math.round((xs.at(-1) ?? 0) + Math.max(right, textPx(headOf(lines.at(-1))) / 2 + 16)) };
+  return { xs: xs.map(Math.round), width: Math.round((xs.at(-1) ?? 0) + Math.max(right, headPx(lines.at(-1)) / 2 + 16)) };
 }
 
-function headOf(line: Omit<Lifeline, "x"> | undefined): string {
-  return shortLabel(line?.label ?? "", 22);
+/** Names stand there in bold. */
+function headPx(line: Omit<Lifeline, "x"> | undefined): number {
+  return Math.min(line?.label.length ?? 0, HEAD_CHARS) * 7.8;
 }
 
 function textPx(text: string): number {
