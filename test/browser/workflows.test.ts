@@ -92,23 +92,25 @@ describe.skipIf(noBrowser)("the pages of workflows", () => {
     const failing = await world.client.run("order", { gate: "", fail: true });
     const page = await browser.openPage(`${world.url}/workflows/order`);
     const badge = async (id: string): Promise<string> =>
-      (await page.locator(`[data-state="${id}"] .chart-badge`).first().textContent({ timeout: 500 }))?.trim() ?? "";
+      (await page.locator(`[data-badge="${id}"]`).first().textContent({ timeout: 500 }))?.trim() ?? "";
     await page.locator(".chart[data-ready]").waitFor();
     await waitFor(async () => /^2\b/.test(await badge("run.running.reserve")), { timeoutMs: 15_000 });
+    // 2 at the first step, though the regions of all steps are active.
+    expect(await page.locator(`[data-badge="run.running.charge"]`).count()).toBe(0);
     await waitFor(async () => /^3\b/.test(await badge("run.waiting")));
     await axeCheck(page, ".flows-one-head");
     await shot(page, "workflow-dark");
 
-    await page.locator(`[data-state="run.running.reserve"]`).first().click();
+    await page.locator(`[data-badge="run.running.reserve"]`).click();
     await waitFor(() => new URL(page.url()).pathname === "/runs");
-    expect(new URL(page.url()).searchParams.get("q")).toBe("workflow:order state:run.running.reserve");
+    expect(new URL(page.url()).searchParams.get("q")).toBe("workflow:order state:run.running.reserve.attempt");
     await waitFor(async () => (await page.locator(".runs-row[data-id]").count()) === 2);
 
     await page.goBack();
     gates.open("p1");
     await waitFor(async () => (await world.client.runs.get(failing.id)).status === "FAILED");
     await waitFor(async () => /^1\b/.test(await badge("run.failed")));
-    await page.locator(`[data-state="run.failed"]`).first().click();
+    await page.locator(`[data-badge="run.failed"]`).click();
     await waitFor(() => new URL(page.url()).searchParams.get("q") === "workflow:order status:FAILED");
     await page.locator(`.runs-row[data-id="${failing.id}"]`).waitFor();
   });

@@ -71,6 +71,7 @@ export function PublishForm({ name: given, onClose }: PublishFormProps): JSX.Ele
         event.preventDefault();
         if (!busy) void publish();
       }}
+      onInput={() => setFailure(undefined)}
       onKeyDown={(event) => {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !busy) void publish();
       }}

@@ -42,10 +42,28 @@ export function PopulationChart({ workflow, version, population }: PopulationCha
         counts={countsOf(root, population)}
         onState={(id) => {
           const status = statusAt(root, id);
-          navigate(runsAt(status !== undefined ? { workflow, status } : id === root ? { workflow } : { workflow, state: id }));
+          const chosen = at(population, id);
+          navigate(
+            runsAt(status !== undefined ? { workflow, status } : id === root ? { workflow } : { workflow, state: chosen }),
+          );
         }}
       />
     </div>
+  );
+}
+
+/**
+ * The region of a step is active as long as its run is, also before its turn and after its end. What people ask of a step is
+ * how many are at it: those in an attempt, or else those that wait to retry.
+ */
+function at(population: Population | undefined, id: string): string {
+  const states = population?.states ?? {};
+  return ["attempt", "backoff"].map((name) => `${id}.${name}`).find((inner) => (states[inner] ?? 0) > 0) ?? id;
+}
+
+function isStep(population: Population, id: string): boolean {
+  return ["blocked", "attempt", "backoff", "succeeded", "failed", "cancelled"].some(
+    (name) => population.states[`${id}.${name}`] !== undefined,
   );
 }
 
@@ -63,6 +81,11 @@ function countsOf(root: string, population: Population | undefined): Readonly<Re
   if (population === undefined) return {};
   const counts: Record<string, number> = { ...population.states };
   delete counts[root];
+  for (const id of Object.keys(counts)) {
+    if (!isStep(population, id) || id === root) continue;
+    const inner = at(population, id);
+    counts[id] = inner === id ? 0 : (population.states[inner] ?? 0);
+  }
   for (const [name, status] of Object.entries(STATUS_OF)) {
     const count = population.statuses[status];
     if (count > 0) counts[`${root}.${name}`] = count;

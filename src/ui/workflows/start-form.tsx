@@ -38,6 +38,7 @@ export function StartForm({ workflow, disabled }: StartFormProps): JSX.Element {
 
   const onChange = (path: Path, value: unknown) => {
     setDraft((before: unknown) => setAt(before, path, value));
+    setFailure(undefined);
     // What was said against this place is about what stood there before.
     setIssues((before) => before.filter((issue) => !samePath(issue.path.slice(0, path.length), path)));
   };
