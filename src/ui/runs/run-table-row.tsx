@@ -62,7 +62,7 @@ export class RunTableRow extends Component<RunTableRowProps> {
           />
         </span>
         <span role="gridcell" class="runs-cell-status">
-          <span class="kit-status">
+          <span class="kit-status" data-status={row.status}>
             <span class="kit-dot" aria-hidden="true" />
             <span>{statusText(row.status)}</span>
           </span>
