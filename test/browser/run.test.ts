@@ -394,7 +394,7 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     await shot(page, "run-long-timeline-dark");
   });
 
-  test("is accessible, and fits, in dark and light, wide and narrow", async () => {
+  test("is accessible, and fits, in dark and light, wide and narrow", { timeout: 180_000 }, async () => {
     for (const theme of ["dark", "light"] as const) {
       const page = await open(diamond.id, "?at=9", { theme });
       for (const width of [1400, 400]) {
