@@ -20,9 +20,14 @@ export interface DecisionQuery {
 }
 
 const DEFAULT_SIZE = 50;
-/** A key with no more runs than that is read in full; of others, the runs that can matter. */
-const READ_IN_FULL = 20_000;
+/**
+ * A key with no more runs than that is read in full. Of others, the runs that can matter: the newest, those that are active, those that
+ * ended just before the page, and of those that ended since as many as may be looked through. What may be missed are old entries of
+ * runs that ended much later, and a line that a run changed to after thousands of others had come.
+ */
+const READ_IN_FULL = 5_000;
 const NEWEST = 5_000;
+const LOOKED_THROUGH = 20_000;
 /** Runs whose facts are read at a time. */
 const CHUNK = 200;
 
@@ -94,7 +99,7 @@ function candidatesOf(sql: Sql, limit: string, key: string, untilMs: number, siz
     UNION SELECT ${COLUMNS} FROM runs r INDEXED BY runs_by_status WHERE r.status = 1 AND r.created_at <= ? AND ${OF_GROUP}
     UNION SELECT * FROM (SELECT ${COLUMNS} FROM runs r INDEXED BY runs_finished
       WHERE r.finished_at < ? AND ${OF_GROUP} ORDER BY r.finished_at DESC LIMIT ${size + CHUNK})
-    UNION SELECT ${COLUMNS} FROM (${ended(">= ? ORDER BY r.finished_at", READ_IN_FULL)}) r WHERE r.created_at <= ? AND ${OF_GROUP}
+    UNION SELECT ${COLUMNS} FROM (${ended(">= ? ORDER BY r.finished_at", LOOKED_THROUGH)}) r WHERE r.created_at <= ? AND ${OF_GROUP}
     ORDER BY last DESC`;
   const values = [...group, untilMs, untilMs, ...group, untilMs, ...group, untilMs, untilMs, ...group];
   return sql.prepare(text).raw().all(values) as Candidate[];
