@@ -65,7 +65,7 @@ function Facts({ run }: { readonly run: RunView }): JSX.Element {
       )}
       <Fact name="Trigger">
         {run.event !== undefined ? (
-          <Link href={`/events?q=${encodeURIComponent(run.event.name)}`} title={`event ${run.event.seq} of the stream`}>
+          <Link href={`/events?name=${encodeURIComponent(run.event.name)}`} title={`event ${run.event.seq} of the stream`}>
             {run.event.name} <span class="kit-muted">#{run.event.seq}</span>
           </Link>
         ) : run.replayOf !== undefined ? (
@@ -105,7 +105,7 @@ function Facts({ run }: { readonly run: RunView }): JSX.Element {
       {workers.length > 0 && (
         <Fact name={workers.length > 1 ? "Workers" : "Worker"}>
           {workers.slice(0, 3).map((id) => (
-            <Link key={id} class="run-worker" href={`/workers?q=${encodeURIComponent(id)}`} title={id}>
+            <Link key={id} class="run-worker" href="/workers" title={id}>
               {workerName(id)}
             </Link>
           ))}

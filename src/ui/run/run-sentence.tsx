@@ -45,7 +45,7 @@ function PartView({ part, first }: { readonly part: Part; readonly first: boolea
       );
     case "worker":
       return (
-        <Link href={`/workers?q=${encodeURIComponent(part.id)}`} title={part.id}>
+        <Link href="/workers" title={part.id}>
           {workerName(part.id)}
         </Link>
       );

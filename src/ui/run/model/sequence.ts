@@ -124,7 +124,7 @@ function lifelineOf(participant: Participant): Omit<Lifeline, "x"> {
 /** Gaps so wide that every label stands between the lifelines that its arrow joins: the narrowest spans are served first. */
 function placed(lines: readonly Omit<Lifeline, "x">[], messages: readonly Message[]): { xs: number[]; width: number } {
   const gaps: number[] = Array.from({ length: Math.max(0, lines.length - 1) }, (_, index) =>
-    Math.max(GAP.least, (headPx(lines[index]) + headPx(lines[index + 1])) / 2 + 16),
+    Math.max(GAP.least, (headPx(lines[index]) + headPx(lines[index + 1])) / 2 + 26),
   );
   let right = MARGIN;
   const needs = new Map<string, { from: number; to: number; px: number }>();
