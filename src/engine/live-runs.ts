@@ -47,31 +47,29 @@ export async function livePopulation(
   return { states, queued, running, openInOtherVersions };
 }
 
-/** Those of `query.workflow` that are in `query.state` and fit the rest of the query, newest first. */
-export async function runsInState(
-  partitions: readonly Partition[],
-  query: RunListQuery & { readonly workflow: string; readonly state: string },
-): Promise<Run[]> {
-  const fits = filterOf(query);
-  const found: Run[] = [];
-  await eachLiveRun(partitions, query.workflow, (run) => {
-    if (idsOf(run).includes(query.state) && fits(run)) found.push(run);
-  });
-  return found.sort((a, b) => b.createdAt - a.createdAt || (a.run < b.run ? 1 : -1));
+export type StateQuery = RunListQuery & { readonly workflow: string; readonly state: string };
+
+/** How many of `query.workflow` are in `query.state` and fit the rest of the query. */
+export async function countInState(partitions: readonly Partition[], query: StateQuery): Promise<number> {
+  let count = 0;
+  await eachInState(partitions, query, () => void count++);
+  return count;
 }
 
-/** A page of them, as far as they are still there. Throws HistoryError QUERY_INVALID for a cursor that is none. */
-export async function pageOfRuns(
+/** A page of them, newest first. Throws HistoryError QUERY_INVALID for a cursor that is none. */
+export async function pageInState(
   partitions: readonly Partition[],
-  runs: readonly Run[],
-  { cursor, size }: { readonly cursor?: string | undefined; readonly size: number },
+  query: StateQuery,
+  size: number,
 ): Promise<{ readonly items: readonly RunView[]; readonly next?: string }> {
-  const after = cursor === undefined ? undefined : decodeCursor(cursor);
-  const from =
-    after === undefined
-      ? 0
-      : runs.findIndex(({ createdAt, run }) => createdAt < after[0] || (createdAt === after[0] && run < after[1]));
-  const page = from < 0 ? [] : runs.slice(from, from + size);
+  const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
+  const newest = new Newest(size + 1);
+  await eachInState(partitions, query, (run) => {
+    const { createdAt } = run;
+    if (after === undefined || createdAt < after[0] || (createdAt === after[0] && run.run < after[1])) newest.add(run);
+  });
+  const found = newest.take();
+  const page = found.slice(0, size);
   const views = new Map<string, RunView>();
   await Promise.all(
     partitions.map((partition) =>
@@ -84,11 +82,41 @@ export async function pageOfRuns(
     ),
   );
   const last = page.at(-1);
-  const more = from >= 0 && from + size < runs.length && last !== undefined;
   return {
+    // One that has ended meanwhile is in no state any more.
     items: page.flatMap(({ run }) => views.get(run) ?? []),
-    ...(more && { next: encodeCursor([last.createdAt, last.run]) }),
+    ...(found.length > size && last !== undefined && { next: encodeCursor([last.createdAt, last.run]) }),
   };
+}
+
+/** The newest of many, without sorting them all at once. */
+class Newest {
+  readonly #size: number;
+  #runs: Run[] = [];
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  add(run: Run): void {
+    if (this.#runs.push(run) >= 4 * this.#size) this.#runs = this.take();
+  }
+
+  take(): Run[] {
+    return this.#runs.sort((a, b) => b.createdAt - a.createdAt || (a.run < b.run ? 1 : -1)).slice(0, this.#size);
+  }
+}
+
+async function eachInState(partitions: readonly Partition[], query: StateQuery, visit: (run: Run) => void): Promise<void> {
+  const fits = filterOf(query);
+  /** By the list of active nodes. */
+  const isIn = new Map<readonly string[], boolean>();
+  await eachLiveRun(partitions, query.workflow, (run) => {
+    const ids = idsOf(run);
+    let is = isIn.get(ids);
+    if (is === undefined) isIn.set(ids, (is = ids.includes(query.state)));
+    if (is && fits(run)) visit(run);
+  });
 }
 
 async function eachLiveRun(partitions: readonly Partition[], workflow: string, visit: (run: Run) => void): Promise<void> {

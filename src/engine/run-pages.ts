@@ -9,7 +9,7 @@ import type { Population } from "../protocol/record.ts";
 import type { Redactor } from "../protocol/redact.ts";
 import type { Operation, Operations, Page, RunListQuery, RunView } from "../protocol/view.ts";
 import type { HistoryPort } from "./history-port.ts";
-import { livePopulation, pageOfRuns, runsInState } from "./live-runs.ts";
+import { countInState, livePopulation, pageInState, type StateQuery } from "./live-runs.ts";
 import { workflowMachine } from "./machine-definitions.ts";
 import type { Partition } from "./partition.ts";
 import { RunSearch } from "./run-search.ts";
@@ -48,8 +48,7 @@ export class RunPages {
 
   async #page(query: RunListQuery, size: number): Promise<Page<RunView>> {
     if (query.state !== undefined) {
-      const runs = await runsInState(this.#options.partitions, inState(query, "run.list"));
-      const page = await pageOfRuns(this.#options.partitions, runs, { cursor: query.cursor, size });
+      const page = await pageInState(this.#options.partitions, inState(query, "run.list"), size);
       return query.fields === "row" ? { ...page, items: page.items.map(slim) } : page;
     }
     const history = this.#history("run.list");
@@ -62,8 +61,8 @@ export class RunPages {
   async count(query: RunListQuery): Promise<Operations["run.count"]["reply"]> {
     try {
       if (query.state !== undefined) {
-        const runs = await runsInState(this.#options.partitions, inState(query, "run.count"));
-        return { count: runs.length, atLeast: false };
+        const { cursor: _, ...filters } = query;
+        return { count: await countInState(this.#options.partitions, inState(filters, "run.count")), atLeast: false };
       }
       const history = this.#history("run.count");
       const { text, cursor: _, ...filters } = query;
@@ -121,10 +120,7 @@ export class RunPages {
   }
 }
 
-function inState(
-  query: RunListQuery,
-  operation: Operation,
-): RunListQuery & { readonly workflow: string; readonly state: string } {
+function inState(query: RunListQuery, operation: Operation): StateQuery {
   const { workflow, state = "" } = query;
   if (workflow === undefined)
     throw new RequestError(`${operation}: 'state': expected 'workflow' with it`, {

@@ -34,7 +34,7 @@ export interface RunFrame {
   /** False for facts that are not fed to the machine (queued, moved, parked). */
   readonly fed: boolean;
   readonly status: RunStatus;
-  /** XState's state value; absent before the machine exists. */
+  /** XState's state value; a run that waits for its slots is in the machine's initial one. Absent where its version is not known. */
   readonly value?: unknown;
   /** Ids of all active states, with their ancestors. */
   readonly active: readonly string[];
