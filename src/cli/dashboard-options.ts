@@ -13,6 +13,8 @@ export interface DashboardCommandOptions {
   readonly dashboardAllowHost?: readonly string[];
   readonly readOnly?: boolean;
   readonly redact?: readonly string[];
+  readonly inspectOrigin?: readonly string[];
+  readonly inspectRemote?: boolean;
 }
 
 export function withDashboard(command: Command): Command {
@@ -34,16 +36,22 @@ export function withDashboard(command: Command): Command {
       readWord,
     )
     .option(
-      "--dashboard-allow-host <name...>",
-      "names under which the dashboard is reached besides localhost and its address",
+      "--dashboard-allow-host <names>",
+      "names under which the dashboard is reached besides localhost and its address, with commas between",
       readWords,
     )
     .option("--read-only", "the dashboard shows and changes nothing")
     .option(
-      "--redact <field...>",
-      "fields that are never shown or kept in the history: names, or paths such as card.number; none: nothing is hidden (default: password, token, secret, authorization)",
+      "--redact <fields>",
+      "fields (with commas between) that are never shown or kept in the history: names, or paths such as card.number; none: nothing is hidden (default: password, token, secret, authorization)",
       readWords,
-    );
+    )
+    .option(
+      "--inspect-origin <origins>",
+      "pages besides those of this machine that may connect to /inspect, such as https://app.example; with commas between",
+      readOrigins,
+    )
+    .option("--inspect-remote", "programs on other machines may connect to /inspect");
 }
 
 /** Fields to be hidden, in place of the default; undefined for the default. */
@@ -70,6 +78,8 @@ export function dashboardOptions(
     allowHosts: dashboardAllowHost,
     readOnly,
     redact: redactOf(options),
+    inspectOrigins: options.inspectOrigin,
+    inspectRemote: options.inspectRemote,
   };
 }
 
@@ -85,7 +95,14 @@ function readWord(text: string): string {
   return text;
 }
 
-/** Called for each of the values; also takes them with commas between. */
+function readOrigins(text: string, before: readonly string[] = []): readonly string[] {
+  const origins = readWords(text);
+  if (origins.some((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin))
+    throw new InvalidArgumentError("Expected an origin such as https://app.example, without a path.");
+  return [...before, ...origins];
+}
+
+/** Called for each time that the option is given. One value could not take several words: those after it are files. */
 function readWords(text: string, before: readonly string[] = []): readonly string[] {
   const words = text
     .split(",")

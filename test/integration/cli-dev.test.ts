@@ -290,6 +290,7 @@ describe("sluice engine and sluice worker", () => {
       stderr: expect.stringMatching(/--dashboard-port/) as string,
     });
     expect((await runCli([...args, "--dashboard-port", "http"], { cwd: folder, env: ENV })).code).toBe(2);
+    expect((await runCli([...args, "--inspect-origin", "app.example"], { cwd: folder, env: ENV })).code).toBe(2);
   });
 
   test("can be stopped while they wait for NATS", async () => {
