@@ -4,6 +4,9 @@ import type { Page } from "playwright-core";
 import { defineWorkflow, Strategy } from "sluice";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { cancelDemo } from "../../examples/cancel-demo.ts";
+import { concurrencyDemo } from "../../examples/concurrency-demo.ts";
+import { perUserDemo } from "../../examples/per-user-demo.ts";
 import { waitFor } from "../support/wait.ts";
 import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
@@ -158,6 +161,29 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await page.keyboard.press("Enter");
     await page.getByText("2 cancelled").waitFor();
     await waitFor(async () => (await rows(page, "CANCELLED").count()) === 2);
+  });
+
+  test("replays what has ended, and says why a run failed", async () => {
+    await world.client.publish("fail.wanted", { why: "snow" });
+    const page = await browser.openPage(`${world.url}/runs?q=${encodeURIComponent("workflow:fail snow")}`);
+    const row = rows(page, "FAILED").first();
+    await row.waitFor();
+    await row.hover();
+    await page.getByRole("tooltip").getByText("no luck: snow").waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("r");
+    await page.getByRole("dialog").getByRole("button", { name: "Replay 1 run" }).click();
+    await page.getByText("1 replayed").waitFor();
+    await waitFor(async () => (await rows(page, "FAILED").count()) === 2, { timeoutMs: 20_000 });
+  });
+
+  test("publishes the events of the examples at a click, where these are served", async () => {
+    const demo = await startDashboardWorld({ workflows: [concurrencyDemo, perUserDemo, cancelDemo] });
+    const page = await browser.openPage(`${demo.url}/runs`);
+    await page.getByRole("button", { name: "Publish demo events" }).click();
+    await rows(page, "RUNNING").first().waitFor();
+    await page.locator(".runs-counters").getByText("All 28").waitFor({ timeout: 20_000 });
+    await shot(page, "runs-demo");
   });
 
   test("keeps views by name", async () => {

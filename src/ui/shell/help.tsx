@@ -4,17 +4,22 @@ import { Dialog } from "../kit/dialog.tsx";
 import { currentKeys } from "../kit/keys.tsx";
 
 export function Help({ onClose }: { readonly onClose: () => void }): JSX.Element {
+  // Keys that do the same stand together.
+  const table = new Map<string, string[]>();
+  for (const { keys, does } of currentKeys()) table.set(does, [...(table.get(does) ?? []), keys]);
   return (
     <Dialog title="Keys" onClose={onClose}>
       <dl class="shell-keys">
-        {currentKeys().map(({ keys, does }) => (
-          <div key={keys}>
+        {[...table].map(([does, alternatives]) => (
+          <div key={does}>
             <dt>
-              {keys.split(" ").map((key, index) => (
-                <kbd class="kit-key" key={index}>
-                  {NAMES[key] ?? key}
-                </kbd>
-              ))}
+              {alternatives.flatMap((keys) =>
+                keys.split(" ").map((key) => (
+                  <kbd class="kit-key" key={`${keys} ${key}`}>
+                    {NAMES[key] ?? key}
+                  </kbd>
+                )),
+              )}
             </dt>
             <dd>{does}</dd>
           </div>
@@ -30,5 +35,7 @@ const NAMES: Readonly<Record<string, string>> = {
   ArrowRight: "→",
   ArrowUp: "↑",
   ArrowDown: "↓",
+  PageDown: "PgDn",
+  PageUp: "PgUp",
   " ": "Space",
 };
