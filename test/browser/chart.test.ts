@@ -205,6 +205,15 @@ describe.skipIf(noBrowser)("the chart", () => {
     expect(clicked).toEqual(["orderRun.queued", "orderRun.paused"]);
   });
 
+  it("says where the runs are that a collapsed state counts", async () => {
+    const counts = { "run.running.retrieve.attempt.executing": 3, "run.running.retrieve.succeeded": 16 };
+    const page = await open({ definition: chat, active: [], counts: { ...counts, "run.running.retrieve": 3 } });
+    expect(await page.textContent('[data-standing="run.running.retrieve"]')).toMatch(/^3 executing · 16/);
+    expect(await page.textContent('[data-standing="run.running.write"]')).toBe("none");
+    await page.click('[data-badge="run.running.retrieve"]');
+    expect(await page.evaluate(() => (globalThis as unknown as Harness).clickedStates)).toEqual(["run.running.retrieve"]);
+  });
+
   it("is used by keyboard: focus, arrows, opening and closing, zoom and fit", async () => {
     const page = await open({ definition: chat, active: active(chat, "waiting") });
     await page.focus('[data-state="run"]');

@@ -1,6 +1,7 @@
 /** How many there are in each state: a badge at the corner of its box, which can be clicked. */
 import type { JSX } from "preact";
 import { pathLabel, type ChartModel } from "../../chart/index.ts";
+import { shortCount } from "./counts.ts";
 import type { Drawing } from "./graph.ts";
 import type { Measure } from "./measure.ts";
 
@@ -10,13 +11,6 @@ interface BadgesProps {
   readonly counts: Readonly<Record<string, number>> | undefined;
   readonly measure: Measure;
   readonly onState: ((id: string) => void) | undefined;
-}
-
-/** `1234` is `1.2k`: a badge has little room. */
-export function shortCount(count: number): string {
-  if (count < 1_000) return String(count);
-  if (count < 10_000) return `${(Math.floor(count / 100) / 10).toFixed(1)}k`;
-  return count < 1_000_000 ? `${Math.floor(count / 1_000)}k` : `${(Math.floor(count / 100_000) / 10).toFixed(1)}M`;
 }
 
 export function Badges({ model, drawing, counts, measure, onState }: BadgesProps): JSX.Element | null {

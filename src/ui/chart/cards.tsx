@@ -6,7 +6,7 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { nodeOf, pathLabel, type ChartEdge, type ChartModel, type ChartNode } from "../../chart/index.ts";
 import type { RunFrame } from "../../protocol/record.ts";
-import { shortCount } from "./badges.tsx";
+import { shortCount } from "./counts.ts";
 import { isMachinery, SIGNS } from "./box.ts";
 import { highlight, type Lit } from "./highlight.ts";
 import { leftText, useNow } from "./timers.tsx";

@@ -103,8 +103,8 @@ function ChartOf(props: ChartProps & { readonly model: ChartModel }): JSX.Elemen
   const isCards = wantsCards || failed !== undefined;
   const takenKey = `${moment ?? ""}\n${taken.join("\n")}`;
   const lit = useMemo(
-    () => ({ active, taken, steps, selected, moment: takenKey }),
-    [active.join("\n"), takenKey, steps, selected],
+    () => ({ active, taken, steps, selected, counts, moment: takenKey }),
+    [active.join("\n"), takenKey, steps, selected, counts],
   );
   const now = useMemo(() => (at === undefined ? undefined : Date.parse(at)), [at]);
 

@@ -3,6 +3,7 @@
  * both mark their elements with `data-state`, `data-edge`, `data-arrow` and `data-standing`.
  */
 import { innermost, isStep, nodeOf, standing, visibleFor, type ChartModel } from "../../chart/index.ts";
+import { shortCount } from "./counts.ts";
 import type { RunFrame } from "../../protocol/record.ts";
 import type { StepView } from "../../protocol/view.ts";
 
@@ -13,6 +14,7 @@ export interface Lit {
   readonly taken: readonly string[];
   readonly steps: RunFrame["steps"] | undefined;
   readonly selected: string | undefined;
+  readonly counts: Readonly<Record<string, number>> | undefined;
 }
 
 /** `fit` shortens what a collapsed state says to the room that it has. */
@@ -58,7 +60,7 @@ export function highlight(
     restart(element, "taken", arrows.has(element.dataset["arrow"] ?? ""), moment);
   }
   for (const element of container.querySelectorAll<HTMLElement | SVGElement>("[data-standing]")) {
-    stand(element, standingOf(model, element.dataset["standing"] ?? "", active, lit.steps), fit);
+    stand(element, standingOf(model, element.dataset["standing"] ?? "", active, lit), fit);
   }
 }
 
@@ -108,7 +110,12 @@ function name(box: Element, standing: string): void {
 }
 
 /** Where a collapsed state stands; steps say more than the machine does, and still after it has left them. */
-export function standingOf(model: ChartModel, id: string, active: ReadonlySet<string>, steps: Lit["steps"]): Standing {
+export function standingOf(
+  model: ChartModel,
+  id: string,
+  active: ReadonlySet<string>,
+  { steps, counts }: Pick<Lit, "steps" | "counts">,
+): Standing {
   const node = model.nodes.get(id);
   if (node === undefined) return { text: "", ending: "none" };
   const isAStep = isStep(model, node);
@@ -126,6 +133,9 @@ export function standingOf(model: ChartModel, id: string, active: ReadonlySet<st
     const ending = { SUCCEEDED: "ok", FAILED: "error", CANCELLED: "cancelled" }[step.status as string] ?? "none";
     return { text: step.status.toLowerCase() + attemptsOf(step, step.status === "RUNNING"), ending };
   }
+  if (active.size === 0 && counts !== undefined) {
+    return { text: distribution(model, id, counts) || "none", ending: "none" };
+  }
   if (active.size === 0) return { text: `${countWithin(model, id)} states`, ending: "none" };
   return { text: active.has(id) ? "active" : "not active", ending: active.has(id) ? "active" : "none" };
 }
@@ -133,6 +143,25 @@ export function standingOf(model: ChartModel, id: string, active: ReadonlySet<st
 function attemptsOf(step: StepView | undefined, isRunning: boolean): string {
   if (step === undefined || step.attempts < 2) return "";
   return isRunning ? ` · attempt ${step.attempts}` : ` · ${step.attempts} attempts`;
+}
+
+/** How many there are in each of the states in it: `5 executing · 20 blocked`; those that are over come last. */
+function distribution(model: ChartModel, id: string, counts: Readonly<Record<string, number>>): string {
+  const parts: { readonly text: string; readonly order: number }[] = [];
+  const visit = (inner: string): void => {
+    const node = nodeOf(model, inner);
+    const count = counts[inner] ?? 0;
+    if (node.children.length > 0) node.children.forEach(visit);
+    else if (count > 0) {
+      const order = node.kind === "final" ? 2 : node.key === "blocked" ? 1 : 0;
+      parts.push({ text: `${shortCount(count)} ${node.key}`, order });
+    }
+  };
+  nodeOf(model, id).children.forEach(visit);
+  return parts
+    .toSorted((a, b) => a.order - b.order)
+    .map(({ text }) => text)
+    .join(" · ");
 }
 
 function countWithin(model: ChartModel, id: string): number {
