@@ -121,7 +121,7 @@ const SHOWN = 50;
 
 /** The steps that it has in work, as the list of running runs tells. */
 function Executing({ worker }: { readonly worker: WorkerView }): JSX.Element | null {
-  const { id, name, used } = worker;
+  const { id, name, used, lastSeenAt } = worker;
   const [runs, setRuns] = useState<readonly RunView[] | undefined>(undefined);
   useEffect(() => {
     const request = new AbortController();
@@ -132,7 +132,8 @@ function Executing({ worker }: { readonly worker: WorkerView }): JSX.Element | n
       },
     );
     return () => request.abort();
-  }, [id, used]);
+    // With each sign of life: other runs may be in the same slots.
+  }, [id, used, lastSeenAt]);
   if (used === 0) return <p class="kit-muted">It executes nothing at the moment.</p>;
   if (runs === undefined) return null;
   const found = runs.flatMap((run) =>
