@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createWebSocketInspector } from "@statelyai/inspect";
+import { createWebSocketInspector, createWebSocketReceiver } from "@statelyai/inspect";
 import type { Page } from "playwright-core";
 import { defineWorkflow } from "sluice";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -274,6 +274,19 @@ describe.skipIf(noBrowser)("the page of any XState program", () => {
     await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
     expect(await page.locator("[role=status][data-mode]").getAttribute("data-mode")).toBe("silent");
     await popup.close();
+  });
+
+  test("serves Stately's receivers of WebSockets, over a real engine, with nothing that is secret", async () => {
+    const run = await world.client.run(steps, { to: "cid", secret: SECRET });
+    const messages: Record<string, unknown>[] = [];
+    const receiver = createWebSocketReceiver({ server: `${world.url.replace("http", "ws")}/inspect/out?run=${run.id}` });
+    receiver.subscribe((message) => void messages.push(message as unknown as Record<string, unknown>));
+    await waitFor(() => messages.some(({ event }) => (event as { type?: string } | undefined)?.type === "step.started.write"));
+    expect(messages[0]).toMatchObject({ type: "@xstate.actor", sessionId: `run/${run.id}` });
+    expect(messages.every(({ rootId }) => rootId === `run/${run.id}`)).toBe(true);
+    await run.cancel();
+    await waitFor(() => messages.some(({ snapshot }) => (snapshot as { status?: string } | undefined)?.status === "done"));
+    expect(JSON.stringify(messages)).not.toContain(SECRET);
   });
 
   async function emptyWorld(): Promise<{ readonly url: string }> {

@@ -2,12 +2,12 @@
  * One foreign program: its actors and what they went through, within bounds. Session ids (`x:0`) are its own; two programs with
  * the same ones never meet.
  */
-import { createHash } from "node:crypto";
 import type { InspectFrame, InspectFramesReply, InspectProgramView } from "../../protocol/inspect.ts";
 import type { MachineDefinition } from "../../protocol/record.ts";
 import { Actor, frameView, type KeptFrame } from "./actor.ts";
 import { readDefinition } from "./definition.ts";
 import { readSnapshot, readTime, type InspectMessage } from "./message.ts";
+import { Repeats } from "./repeats.ts";
 
 export interface ProgramLimits {
   /** Frames kept per actor; more make the page's memory grow, fewer lose the beginning sooner. Default 2,000. */
@@ -23,8 +23,6 @@ export interface ProgramSource {
   readonly peer: string;
 }
 
-/** Messages that are remembered, as hashes, to know them again when a client repeats them after a reconnect. */
-const REMEMBERED = 4_000;
 const MAX_PROBLEMS = 20;
 
 export class Program {
@@ -41,8 +39,7 @@ export class Program {
   readonly #actors = new Map<string, Actor>();
   readonly #machines = new Map<string, { readonly machine: MachineDefinition; readonly bytes: number }>();
   readonly #problems = new Map<string, number>();
-  readonly #remembered: string[] = [];
-  #repeats: Map<string, number> | undefined;
+  readonly #repeats = new Repeats();
   #seq = 0;
   #revision = 0;
   #frames = 0;
@@ -78,8 +75,7 @@ export class Program {
   resume(): void {
     this.endedAt = undefined;
     this.reconnects += 1;
-    this.#repeats = new Map();
-    for (const hash of this.#remembered) this.#repeats.set(hash, (this.#repeats.get(hash) ?? 0) + 1);
+    this.#repeats.expect();
   }
 
   end(): void {
@@ -94,10 +90,7 @@ export class Program {
 
   /** Takes a message in; `text` is the whole of it, as it came. False where it only repeats what was there. */
   take(message: InspectMessage, text: string): boolean {
-    const hash = createHash("sha1").update(text).digest("base64");
-    if (this.#isRepeated(hash)) return false;
-    this.#remembered.push(hash);
-    if (this.#remembered.length > REMEMBERED) this.#remembered.shift();
+    if (!this.#repeats.isNew(text)) return false;
     switch (message.type) {
       case "@xstate.actor":
         this.#register(message);
@@ -172,13 +165,6 @@ export class Program {
     const more = cut.length < all.length;
     const revision = after !== undefined && more ? Math.max(after, ...cut.map((frame) => frame.revision)) : this.#revision;
     return { items, revision, more };
-  }
-
-  #isRepeated(hash: string): boolean {
-    const count = this.#repeats?.get(hash) ?? 0;
-    if (count === 0) return false;
-    this.#repeats?.set(hash, count - 1);
-    return true;
   }
 
   #register(message: Extract<InspectMessage, { type: "@xstate.actor" }>): void {

@@ -13,7 +13,7 @@ import { LogView } from "./log-view.tsx";
 import { ProgramNotes } from "./program-notes.tsx";
 import { SequenceView } from "./sequence-view.tsx";
 import { shownActor } from "./shown-actor.ts";
-import { useMedia } from "./use-media.ts";
+import { useMedia } from "../groups/use-media.ts";
 
 const TABS = ["chart", "sequence", "log", "state"] as const;
 type Tab = (typeof TABS)[number];
