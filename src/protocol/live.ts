@@ -24,18 +24,18 @@ export interface LiveMessages {
   readonly hello: { readonly node: string; readonly startedAt: string };
   /** Something was missed: ask for everything again. */
   readonly reset: Record<string, never>;
-  /** The newest change per run, of at most 1,000 runs; `more` changed besides them. */
+  /** The newest change per run, of at most 1,000 runs, without outputs; `more` changed besides them. */
   readonly runs: { readonly changes: readonly RunChangeMessage[]; readonly more: number };
   /** A watched run has changed: ask for its record again. */
   readonly run: { readonly id: string; readonly change: RunChangeMessage };
-  /** The first page of `group.list` as it is now (200 groups, most pressed first). */
+  /** The first page of `group.list` as it is now (200 groups, most pressed first), each with its first 20 waiting runs. */
   readonly groups: { readonly items: readonly GroupView[]; readonly total: number };
   readonly group: GroupView;
   /** Counts have changed: ask for them again. */
   readonly workflows: { readonly names: readonly string[] };
   readonly workers: { readonly items: readonly WorkerView[] };
   /** Events have arrived, or something was rejected: ask for the list again. */
-  readonly events: { readonly seq: number };
+  readonly events: { readonly seq: number; readonly rejectedSeq?: number };
   readonly health: HealthView;
   /** Actors of a foreign program have changed: ids of its sessions. */
   readonly inspect: { readonly sessions: readonly string[] };
