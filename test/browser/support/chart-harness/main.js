@@ -8,10 +8,6 @@ import "./harness.css";
 
 startKeys();
 globalThis.clickedStates = [];
-globalThis.longTasks = [];
-new PerformanceObserver((list) => {
-  for (const { duration, startTime } of list.getEntries()) globalThis.longTasks.push({ duration, startTime });
-}).observe({ type: "longtask", buffered: true });
 
 globalThis.showChart = ({ clicks = true, ...props }) => {
   globalThis.shownAt = performance.now();
