@@ -290,21 +290,21 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
 
   test("leaves what is read where it is while new runs arrive, and says how many", async () => {
     await world.client.publishMany(
-      Array.from({ length: 300 }, (_, i) => ({ event: "user.created", payload: { user_id: `s${i}` } })),
+      Array.from({ length: 300 }, (_, i) => ({ event: "user.created", payload: { user_id: `stay-${i}` } })),
     );
-    const page = await browser.openPage(`${world.url}/runs?q=workflow%3Agreet`);
-    await waitFor(async () => (await page.locator(".runs-counters").textContent())?.includes("301"), { timeoutMs: 30_000 });
+    const page = await browser.openPage(`${world.url}/runs?q=${encodeURIComponent("workflow:greet stay-")}`);
+    await waitFor(async () => (await page.locator(".runs-counters").textContent())?.includes("All 300"), { timeoutMs: 30_000 });
     await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollTo(0, 100 * 28));
     const first = page.locator('.runs-row[aria-rowindex="112"]');
     await first.waitFor();
     const id = await first.getAttribute("data-id");
-    for (let i = 0; i < 7; i++) await world.client.publish("user.created", { user_id: `n${i}` });
+    for (let i = 0; i < 7; i++) await world.client.publish("user.created", { user_id: `stay-n${i}` });
     await page.getByRole("button", { name: "7 new" }).waitFor();
     expect(await page.locator('.runs-row[aria-rowindex="112"]').getAttribute("data-id")).toBe(id);
     await page.getByRole("button", { name: "7 new" }).click();
     await waitFor(async () => (await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollTop)) === 0);
     await waitFor(async () => (await page.locator(".runs-fresh").count()) === 0);
-    expect((await world.client.runs.list({ workflow: "greet", size: 1 })).items[0]?.id).toBe(
+    expect((await world.client.runs.list({ workflow: "greet", text: "stay-", size: 1 })).items[0]?.id).toBe(
       await rows(page).first().getAttribute("data-id"),
     );
   });

@@ -94,8 +94,16 @@ export function VirtualList(props: VirtualListProps): JSX.Element {
       tabIndex={props.tabIndex ?? 0}
       onScroll={onScroll}
     >
-      <div class="kit-virtual-space" role={props.role === undefined ? undefined : "presentation"} style={{ height: `${count * rowHeight}px` }}>
-        <div class="kit-virtual-rows" role={props.role === undefined ? undefined : "presentation"} style={{ transform: `translateY(${from * rowHeight}px)` }}>
+      <div
+        class="kit-virtual-space"
+        role={props.role === undefined ? undefined : "presentation"}
+        style={{ height: `${count * rowHeight}px` }}
+      >
+        <div
+          class="kit-virtual-rows"
+          role={props.role === undefined ? undefined : "presentation"}
+          style={{ transform: `translateY(${from * rowHeight}px)` }}
+        >
           {rows}
         </div>
       </div>
