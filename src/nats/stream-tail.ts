@@ -11,7 +11,7 @@ export interface TailOptions {
   readonly stream: string;
   /** A subject, which may have wildcards. */
   readonly subject: string;
-  /** Only messages below this sequence. Default: all. */
+  /** Only messages below this sequence, which is that of a message of the subject: where the page before ended. Default: all. */
   readonly beforeSeq?: number | undefined;
   readonly size: number;
 }
@@ -29,19 +29,34 @@ const FURTHER = 8;
 /** More than so many times the wanted ones are not read: then a later start is looked for. */
 const SPARE = 4;
 const READ_TIMEOUT_MS = 5_000;
+/** Servers may miscount by a few: so many more are looked for, and read at most. */
+const MISCOUNTED_BY = 8;
 const CONSUMER_LIFE_NANOS = 10_000 * 1_000_000;
 
 export async function readTail(connection: Connection, options: TailOptions): Promise<TailPage> {
   const manager = await jetstreamManager(connection.nats, { checkAPI: false });
   const { state } = await manager.streams.info(options.stream);
-  const end = Math.min(options.beforeSeq ?? Infinity, state.last_seq + 1);
+  const end = options.beforeSeq ?? (await newestOf(connection, options)) + 1;
   if (state.messages === 0 || end <= state.first_seq) return { messages: [], more: false };
-  const tail = new Tail(connection, manager, options, state.first_seq, state.last_seq, end);
+  const tail = new Tail(
+    connection,
+    manager,
+    options,
+    state.first_seq,
+    options.beforeSeq === undefined ? end - 1 : undefined,
+    end,
+  );
   const wanted = options.size + 1;
-  const from = await tail.startFor(wanted);
+  const from = await tail.startFor(wanted + MISCOUNTED_BY);
   const messages = (await tail.read(from)).slice(-wanted);
   const more = messages.length === wanted;
   return { messages: messages.slice(more ? 1 : 0).reverse(), more };
+}
+
+/** 0: there is none. */
+async function newestOf(connection: Connection, { stream, subject }: TailOptions): Promise<number> {
+  const answer = await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ last_by_subj: subject }));
+  return answer.json<{ message?: { seq: number } }>().message?.seq ?? 0;
 }
 
 interface Place {
@@ -55,22 +70,30 @@ class Tail {
   readonly #manager: JetStreamManager;
   readonly #options: TailOptions;
   readonly #first: number;
-  readonly #last: number;
+  /** The last message of the page's reach, where that is known: else the one at `#end` tells that it is over. */
+  readonly #newest: number | undefined;
   readonly #end: number;
 
-  /** Of the messages from `first` on, below `end`, in a stream up to `last`. */
-  constructor(connection: Connection, manager: JetStreamManager, options: TailOptions, first: number, last: number, end: number) {
+  /** Of the messages from `first` on, below `end`. */
+  constructor(
+    connection: Connection,
+    manager: JetStreamManager,
+    options: TailOptions,
+    first: number,
+    newest: number | undefined,
+    end: number,
+  ) {
     this.#connection = connection;
     this.#manager = manager;
     this.#options = options;
     this.#first = first;
-    this.#last = last;
+    this.#newest = newest;
     this.#end = end;
   }
 
   /** A place with enough messages after it, and not too many where there are such. */
   async startFor(wanted: number): Promise<Place> {
-    const beyond = this.#end > this.#last ? 0 : await this.#pending(this.#end);
+    const beyond = this.#newest !== undefined ? 0 : await this.#pending(this.#end);
     const at = async (seq: number): Promise<Place> => ({ seq, count: Math.max(0, (await this.#pending(seq)) - beyond) });
     let few = this.#end;
     let start: Place;
@@ -89,11 +112,11 @@ class Tail {
 
   async read({ seq, count }: Place): Promise<ReadMessage[]> {
     const found: ReadMessage[] = [];
-    if (count === 0) return found;
     const name = await this.#consumer(seq);
     try {
       const consumer = await jetstream(this.#connection.nats).consumers.get(this.#options.stream, name);
-      const messages = await consumer.fetch({ max_messages: count, expires: READ_TIMEOUT_MS });
+      // Some servers miscount by a few: so more is asked for, and the end is known by a message that is there.
+      const messages = await consumer.fetch({ max_messages: count + MISCOUNTED_BY, expires: READ_TIMEOUT_MS });
       for await (const message of messages) {
         if (message.seq >= this.#end) break;
         found.push({
@@ -103,7 +126,7 @@ class Tail {
           timeMs: message.info.timestampNanos / 1_000_000,
           header: (header) => (message.headers?.has(header) === true ? message.headers.get(header) : undefined),
         });
-        if (found.length === count) break;
+        if (message.seq === this.#newest) break;
       }
     } finally {
       this.#drop(name);

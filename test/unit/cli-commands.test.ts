@@ -77,7 +77,9 @@ function fakeClient(answers: Readonly<Record<string, unknown>>, calls: Call[]): 
       },
     );
   return {
-    ...Object.fromEntries(["runs", "groups", "workflows", "workers", "events", "schedules"].map((name) => [name, group(name)])),
+    ...Object.fromEntries(
+      ["runs", "groups", "workflows", "workers", "events", "rejected", "schedules"].map((name) => [name, group(name)]),
+    ),
     publish: async (...args: readonly unknown[]) => answer("publish", args),
     publishMany: async (events: AsyncIterable<unknown>, options: unknown) => {
       const all: unknown[] = [];
@@ -356,6 +358,16 @@ describe("sluice runs", () => {
       '2026-01-31T11:59:57.000Z    +0ms  created       {"a":1}',
       "2026-01-31T11:59:57.250Z  +250ms  run.admitted",
     ]);
+  });
+
+  test("what was rejected is listed with its reason, on one line each", async () => {
+    const items = [
+      { seq: 7, what: "events.a", at: "2026-01-31T11:59:50.000Z", reason: "not JSON", payload: "{ a\n  b", bytes: 7 },
+    ];
+    const { stdout, stderr, calls } = await sluice(["rejected", "list", "-n", "5"], { "rejected.list": { items, next: "6" } });
+    expect(stdout.split("\n")[1]).toMatch(/^ *7 +events\.a +10s ago +not JSON +\{ a b$/);
+    expect(stderr).toContain("more: --cursor 6");
+    expect(calls[0]).toEqual(["rejected.list", { size: 5 }]);
   });
 
   test("an error from the engine is one line, with exit code 1", async () => {
