@@ -368,7 +368,7 @@ describe.skipIf(noBrowser)("the chart", () => {
     expect(opened).toBeLessThan(2_000 * slowness());
   });
 
-  it("opens all of a large machine without blocking, as cards", async () => {
+  it("shows a large machine that is opened whole as cards", async () => {
     const page = await open({ definition: define("large", large(10, 19)), active: ["large", "large.g0", "large.g0.s0"] });
     await page.click('button[aria-label="Open all states"]');
     await page.waitForSelector(".chart-cards");
