@@ -11,9 +11,9 @@ const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""])
 test("the code of the README is strict TypeScript, read from top to bottom", async () => {
   expect(blocks.length).toBeGreaterThan(2);
   const folder = await temporaryFolder("readme");
-  await mkdir(join(folder, "node_modules/@types"), { recursive: true });
+  for (const scope of ["@types", "@statelyai"]) await mkdir(join(folder, "node_modules", scope), { recursive: true });
   await symlink(PROJECT_FOLDER, join(folder, "node_modules/sluice"), "dir");
-  for (const name of ["zod", "@types/node"])
+  for (const name of ["zod", "xstate", "@types/node", "@statelyai/inspect"])
     await symlink(join(PROJECT_FOLDER, "node_modules", name), join(folder, "node_modules", name), "dir");
   const inline = [...readme.matchAll(/`(await using dev = .*?)`/g)].map(
     ([, code]) => `import { startDev } from "sluice/dev";\n${code};\nvoid dev.client;\n`,

@@ -316,6 +316,7 @@ describe.skipIf(noBrowser)("the page of a run", () => {
 
   test("filters the log, and shows all that a frame says", async () => {
     const page = await open(diamond.id, "?tab=log");
+    await page.locator(".log-filter").waitFor();
     await page.keyboard.press("/");
     await page.keyboard.type("RANK busy -started.");
     await waitFor(async () => (await page.locator(".log-count").innerText()).startsWith("1 of"));

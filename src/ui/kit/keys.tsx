@@ -23,13 +23,15 @@ const changed = signal(0);
 /** How long the second key of two may take. */
 const CHORD_MS = 1_200;
 
-/** The handlers may be new functions at each render. */
-export function useKeys(table: KeyTable): void {
+/** The handlers may be new functions at each render. `below`: keys that give way to everybody else's, those of the shell. */
+export function useKeys(table: KeyTable, { below = false } = {}): void {
   const layer = useRef<Layer>({ table });
   layer.current.table = table;
   useEffect(() => {
     const own = layer.current;
-    layers.push(own);
+    // Not by order alone: the effects of the page, which is inside of the shell, come first.
+    if (below) layers.unshift(own);
+    else layers.push(own);
     changed.value++;
     return () => {
       layers.splice(layers.indexOf(own), 1);

@@ -34,12 +34,15 @@ export function App(): JSX.Element {
   const main = useMainFocus(path.join("/"));
   useTitle(path.length === 0 ? undefined : (page?.title(path) ?? "Not found"));
   const up = page?.up;
-  useKeys({
-    "/": { does: "to the filter", run: () => document.querySelector<HTMLElement>("[data-filter]")?.focus() },
-    ...GO,
-    "?": { does: "this list", run: () => setHelp(true) },
-    ...(up !== undefined && { Escape: { does: "back to the list", run: () => goUp(up) } }),
-  });
+  useKeys(
+    {
+      "/": { does: "to the filter", run: () => document.querySelector<HTMLElement>("[data-filter]")?.focus() },
+      ...GO,
+      "?": { does: "this list", run: () => setHelp(true) },
+      ...(up !== undefined && { Escape: { does: "back to the list", run: () => goUp(up) } }),
+    },
+    { below: true },
+  );
   const Page = page?.component;
   return (
     <div class="shell">
