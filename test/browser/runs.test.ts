@@ -234,6 +234,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     const newest = Date.UTC(2026, 0, 31);
     let asked = 0;
     const page = await browser.openPage(`${world.url}/runs`, {
+      tolerate: [/404/], // the page of a run that is not there
       prepare: async (page) => {
         // The rows of a long history, by cursor, as the server gives them.
         await page.route("**/api/run.list*", async (route) => {
