@@ -29,7 +29,7 @@ export interface HistoryOptions {
   readonly now?: () => number;
   /** Characters of journal text that may wait for the thread. Default 32 Mi. More: longer bursts without reading again, more memory. */
   readonly maxQueuedChars?: number;
-  /** Time between news and its transaction. Default 250 ms. Reads don't wait for it. Longer: fewer writes per run. */
+  /** Time between news and its transaction. Default 1 s. Reads don't wait for it. Longer: fewer writes per run. */
   readonly commitMs?: number;
   /** Time between commits and their fsync. Default 5 s. Longer: less I/O, journals are kept longer. */
   readonly checkpointMs?: number;
@@ -48,7 +48,7 @@ export const HISTORY_DEFAULTS = {
   redact: DEFAULT_REDACT,
   now: Date.now,
   maxQueuedChars: 32 * 1024 * 1024,
-  commitMs: 250,
+  commitMs: 1_000,
   checkpointMs: 5_000,
   retryMs: 5_000,
   retainEveryMs: 10_000,

@@ -50,8 +50,6 @@ export class Store {
   readonly counts: RunCounts;
   readonly #insert: (rows: number) => Statement;
   readonly #known: Statement;
-  readonly #update: Statement;
-  readonly #later: Statement;
   readonly #position: Statement;
   readonly #oldest: Statement;
 
@@ -62,8 +60,6 @@ export class Store {
     this.counts = new RunCounts(sql);
     this.#insert = (rows) => this.#prepared(`INSERT OR IGNORE INTO runs (${RUN_COLUMNS}) VALUES ${marks(rows, 12)}`);
     this.#known = sql.prepare(`SELECT ${KNOWN} FROM runs WHERE id = ?`);
-    this.#update = sql.prepare("UPDATE runs SET status = ?, scheduled = ?, finished_at = ?, keys = ? WHERE n = ?");
-    this.#later = sql.prepare("INSERT INTO later (run, facts) VALUES (?, ?)");
     this.#position = sql.prepare("INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq");
     this.#oldest = sql.prepare(`SELECT ${KNOWN} FROM runs WHERE finished_at IS NOT NULL ORDER BY finished_at LIMIT ?`);
   }
@@ -144,19 +140,15 @@ export class Store {
   }
 
   #write(runs: Iterable<PendingRun>): void {
-    let fresh: PendingRun[] = [];
-    for (const run of runs) {
-      if (run.created === undefined) this.#append(run);
-      else if (fresh.push(run) === ROWS) {
-        this.#create(fresh);
-        fresh = [];
-      }
-    }
-    if (fresh.length > 0) this.#create(fresh);
+    const fresh: PendingRun[] = [];
+    const known: PendingRun[] = [];
+    for (const run of runs) (run.created === undefined ? known : fresh).push(run);
+    for (let from = 0; from < fresh.length; from += ROWS) known.push(...this.#create(fresh.slice(from, from + ROWS)));
+    for (let from = 0; from < known.length; from += ROWS) this.#append(known.slice(from, from + ROWS));
   }
 
-  /** Runs that have come: rows of their own, unless they came before, in another partition. */
-  #create(runs: readonly PendingRun[]): void {
+  /** Runs that have come: rows of their own. Returns those that have one already, since they came before, in another partition. */
+  #create(runs: readonly PendingRun[]): readonly PendingRun[] {
     const values: unknown[] = [];
     for (const run of runs) {
       const created = run.created as CreatedFact;
@@ -177,6 +169,7 @@ export class Store {
     }
     const { changes, lastInsertRowid } = this.#insert(runs.length).run(values);
     let created = runs;
+    let others: readonly PendingRun[] = [];
     if (changes < runs.length) {
       // New rows have the highest numbers.
       const last = Number(lastInsertRowid);
@@ -188,7 +181,7 @@ export class Store {
               .all([last - changes + 1, last]) as [string][]);
       const ids = new Set(inserted.map(([id]) => id));
       created = runs.filter(({ id }) => ids.has(id));
-      for (const run of runs) if (!ids.has(run.id)) this.#append(run);
+      others = runs.filter(({ id }) => !ids.has(id));
     }
     const keys: unknown[] = [];
     const tags: unknown[] = [];
@@ -200,17 +193,31 @@ export class Store {
     }
     this.#insertInto("run_keys", 4, keys);
     this.#insertInto("run_tags", 3, tags);
+    return others;
   }
 
-  /** News of a run that has a row. */
-  #append(run: PendingRun): void {
-    const row = this.#known.get(run.id) as KnownRow | undefined;
-    if (row === undefined) {
-      this.unknown++;
-      return;
+  /** News of runs that have rows, each run once. */
+  #append(runs: readonly PendingRun[]): void {
+    const rows = new Map(
+      (
+        this.#prepared(`SELECT ${KNOWN} FROM runs WHERE id IN ${marks(1, runs.length)}`).all(
+          runs.map(({ id }) => id),
+        ) as KnownRow[]
+      ).map((row) => [row.id, row]),
+    );
+    const later: unknown[] = [];
+    const found: (readonly [KnownRow, PendingRun])[] = [];
+    for (const run of runs) {
+      const row = rows.get(run.id);
+      if (row === undefined) {
+        this.unknown++;
+        continue;
+      }
+      later.push(row.n, run.facts);
+      found.push([row, run]);
     }
-    this.#later.run([row.n, run.facts]);
-    this.#refresh(row, run);
+    this.#insertInto("later (run, facts)", 2, later);
+    this.#refresh(found);
   }
 
   #replace(partition: number, run: PendingRun): void {
@@ -224,24 +231,34 @@ export class Store {
     kept.push(...parseStored([run.facts]));
     this.sql.prepare("DELETE FROM later WHERE run = ?").run([row.n]);
     this.sql.prepare("UPDATE runs SET facts = ? WHERE n = ?").run([JSON.stringify(kept).slice(1, -1), row.n]);
-    this.#refresh(row, run);
+    this.#refresh([[row, run]]);
   }
 
-  #refresh(row: KnownRow, run: PendingRun): void {
-    const status = Math.max(row.status, run.status);
-    const scheduled = row.scheduled === 1 && run.scheduled !== false ? 1 : 0;
-    const finishedAt = row.finished_at ?? run.finishedAt ?? null;
-    const keys = run.keys === undefined ? row.keys : JSON.stringify(run.keys);
-    if (status === row.status && scheduled === row.scheduled && finishedAt === row.finished_at && keys === row.keys) return;
-    this.#update.run([status, scheduled, finishedAt, keys, row.n]);
-    if (status !== row.status) {
-      this.counts.add(row.workflow, row.version, row.status, -1);
-      this.counts.add(row.workflow, row.version, status, 1);
+  /** Brings the columns that lists are made from up to date. */
+  #refresh(news: readonly (readonly [KnownRow, PendingRun])[]): void {
+    const changed: unknown[] = [];
+    const keysOfRuns: unknown[] = [];
+    for (const [row, run] of news) {
+      const status = Math.max(row.status, run.status);
+      const scheduled = row.scheduled === 1 && run.scheduled !== false ? 1 : 0;
+      const finishedAt = row.finished_at ?? run.finishedAt ?? null;
+      const keys = run.keys === undefined ? row.keys : JSON.stringify(run.keys);
+      if (status === row.status && scheduled === row.scheduled && finishedAt === row.finished_at && keys === row.keys) continue;
+      changed.push(row.n, status, scheduled, finishedAt, keys);
+      if (status !== row.status) {
+        this.counts.add(row.workflow, row.version, row.status, -1);
+        this.counts.add(row.workflow, row.version, status, 1);
+      }
+      if (run.keys !== undefined && keys !== row.keys)
+        this.#keysOf(row.id, row.workflow, row.version, row.created_at, run.keys, keysOfRuns);
     }
-    if (run.keys === undefined || keys === row.keys) return;
-    const values: unknown[] = [];
-    this.#keysOf(row.id, row.workflow, row.version, row.created_at, run.keys, values);
-    this.#insertInto("run_keys", 4, values);
+    if (changed.length > 0)
+      this.#prepared(
+        `WITH news (n, status, scheduled, finished_at, keys) AS (VALUES ${marks(changed.length / 5, 5)})
+        UPDATE runs SET status = news.status, scheduled = news.scheduled, finished_at = news.finished_at, keys = news.keys
+        FROM news WHERE runs.n = news.n`,
+      ).run(changed);
+    this.#insertInto("run_keys", 4, keysOfRuns);
   }
 
   #keysOf(id: string, workflow: string, version: string, createdAt: number, keys: readonly string[], values: unknown[]): void {
