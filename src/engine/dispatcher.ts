@@ -18,6 +18,10 @@ export interface DispatcherHost {
   giveBack(held: HeldAttempt, how: "returned" | "lost"): void;
   /** After an engine's restart: the worker does not know this attempt. Give it back unless its result is on the way. */
   missing(held: HeldAttempt): void;
+  /** Has the worker report all that it has. */
+  ask(worker: string): void;
+  /** The worker executes attempts that are over: it has to stop them. */
+  stop(worker: string, attemptIds: readonly string[]): void;
   readonly now: () => number;
 }
 
@@ -28,6 +32,8 @@ export interface HeldAttempt {
   readonly partition: number;
   /** Known from the journal of an earlier owner, and not yet confirmed by the worker. */
   recovered: boolean;
+  /** The worker had no slot for it. */
+  refused?: boolean;
 }
 
 export interface WorkerEntry {
@@ -169,8 +175,11 @@ export class Dispatcher {
 
   #release(attempt: Attempt): void {
     const worker = this.workers.get(attempt.worker);
-    if (worker?.held.delete(attempt.id) !== true) return;
-    worker.full = false;
+    const held = worker?.held.get(attempt.id);
+    if (worker === undefined || held === undefined) return;
+    worker.held.delete(attempt.id);
+    // One that it had no slot for frees none: it would be offered the same again at once, and again.
+    if (held.refused !== true) worker.full = false;
     this.#dirty = true;
     if (worker.held.size === 0 && worker.reserved === 0 && this.#queue.size === 0 && this.#idle())
       this.#queue = this.#queue.rest();
@@ -268,7 +277,9 @@ export class Dispatcher {
       worker.versions.add(`${workflow.name} ${workflow.version}`);
       for (const step of workflow.steps) worker.handlers.add(`${workflow.name} ${step}`);
     }
-    if (status.attempts !== undefined) this.#reconcile(worker, new Set(status.attempts));
+    if (status.attempts !== undefined) this.#reconcile(worker, status.attempts);
+    // It executes more than is known here, perhaps since it was taken for dead meanwhile: it has to say what.
+    else if (status.used > worker.held.size) this.#host.ask(worker.id);
     if (status.mode === "stopped") this.#gone(worker, "has stopped");
     if (
       before !== `${worker.mode} ${worker.slots} ${[...worker.handlers].join()} ${[...worker.versions].join()}` ||
@@ -279,12 +290,16 @@ export class Dispatcher {
     this.pump();
   }
 
-  #reconcile(worker: WorkerEntry, known: ReadonlySet<string>): void {
+  #reconcile(worker: WorkerEntry, attempts: readonly string[]): void {
+    const known = new Set(attempts);
     for (const held of worker.held.values()) {
       if (!held.recovered) continue;
       held.recovered = false;
       if (!known.has(held.attempt.id)) this.#host.missing(held);
     }
+    // An attempt is held before its worker hears of it, so these are over, and would keep slots that are given to others.
+    const over = attempts.filter((id) => !worker.held.has(id));
+    if (over.length > 0) this.#host.stop(worker.id, over);
   }
 
   /** The worker was told to drain and has answered: it is given nothing more. */
@@ -301,7 +316,7 @@ export class Dispatcher {
     for (const { attemptId, reason } of refused) {
       const held = worker?.held.get(attemptId);
       if (worker === undefined || held === undefined) continue;
-      if (reason === "slots") worker.full = true;
+      if (reason === "slots") worker.full = held.refused = true;
       if (reason === "draining") worker.mode = "draining";
       this.#logger.debug({ worker: id, attemptId, reason }, "a worker did not take a step");
       this.#host.giveBack(held, "returned");

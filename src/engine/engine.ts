@@ -273,6 +273,8 @@ class EngineNode implements Engine {
         offer: (step, worker, refused) => this.#partitions[step.partition]?.enqueue({ type: "assign", step, worker, refused }),
         giveBack: (held, how) => this.#giveBack(held, how),
         missing: (held) => void this.#missing(held),
+        ask: (worker) => void this.#askWorker(connection, worker),
+        stop: (worker, attemptIds) => this.#outbound?.stopOver(worker, attemptIds),
         now: () => performance.now(),
       },
       logger,
@@ -657,6 +659,16 @@ class EngineNode implements Engine {
 
   #giveBack(held: HeldAttempt, how: "returned" | "lost"): void {
     this.#partitions[held.partition]?.enqueue({ type: "give back", run: held.run.run, attemptId: held.attempt.id, how });
+  }
+
+  async #askWorker(connection: Connection, worker: string): Promise<void> {
+    try {
+      const answer = await connection.request(this.#names.work(worker), JSON.stringify({ type: "report" }));
+      const status = this.#parseStatus(answer);
+      if (status !== undefined) this.#dispatcher?.report(status);
+    } catch (error) {
+      this.#logger.debug({ err: error, worker }, "a worker did not say what it executes; it is asked again");
+    }
   }
 
   /** The worker does not know the attempt. Its result may be in the inbox already: only after that it is given to another. */

@@ -41,6 +41,7 @@ interface PendingStop {
 const ANSWER_MS = 2_000;
 const REPEAT_MS = 1_000;
 const MARGIN_BYTES = 16_384;
+const OVER_GRACE_MS = 5_000;
 /** Larger inputs are loaded by the worker, so that they and the outputs fit into one message together. */
 const CARRIED_INPUT_CHARS = 16_384;
 
@@ -180,6 +181,18 @@ export class Outbound implements EffectHandler {
       reason,
       graceMs: run.workflow.spec.graceMs,
     }));
+    connection.publish(names.work(worker), JSON.stringify({ type: "stop", attempts }));
+  }
+
+  /** Stops attempts that are over, but that the worker executes still. */
+  stopOver(worker: string, attemptIds: readonly string[]): void {
+    const { connection, names, logger } = this.#options;
+    logger.info({ worker, attempts: attemptIds.length }, "a worker executes steps that are over; it is told to stop them");
+    const attempts = attemptIds.map((attemptId) => {
+      const [run = "", step = ""] = attemptId.split(".");
+      // The partition is that of an answer for attempts that the worker does not know, and it knows these.
+      return { attemptId, partition: 0, run, step, reason: "ATTEMPT_OVER", graceMs: OVER_GRACE_MS };
+    });
     connection.publish(names.work(worker), JSON.stringify({ type: "stop", attempts }));
   }
 

@@ -53,6 +53,9 @@ export class TestEngine {
       {
         offer: (step, worker, refused) => this.partitions[step.partition]?.enqueue({ type: "assign", step, worker, refused }),
         giveBack: (held, how) => this.#giveBack(held, how),
+        // Messages in memory are neither late nor lost, so a worker never executes what is over.
+        ask: () => undefined,
+        stop: () => undefined,
         // Results that were stored before are in front of this.
         missing: (held) => this.#giveBack(held, "returned"),
         now: clock.now,

@@ -128,11 +128,10 @@ describe("chat-answer", () => {
       text: "How do I reset my password and what else should I know about it?",
     });
     await client.publish("message.sent", { conversation_id: "c2", text: "What is new?" });
-    await waitFor(
-      async () =>
-        (await runsOf("chat-answer")).every(({ steps }) => steps["write"]?.status === "RUNNING") &&
-        (await runsOf("chat-answer")).length === 2,
-    );
+    await waitFor(async () => {
+      const runs = await runsOf("chat-answer");
+      return runs.length === 2 && runs.every(({ steps }) => steps["write"]?.status === "RUNNING");
+    });
     await client.publish("message.sent", { conversation_id: "c1", text: "Never mind. What about invoices?" });
     const runs = await endedRunsOf("chat-answer", 3);
     expect(runs.map(({ status, keys }) => [keys[0]?.key, status])).toEqual([

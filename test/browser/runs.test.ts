@@ -74,7 +74,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     const page = await browser.openPage(`${world.url}/runs?q=${encodeURIComponent("workflow:fail status:failed")}`);
     await waitFor(async () => (await rows(page).count()) >= 1);
     expect(new Set(await rows(page).locator(".runs-cell-workflow").allTextContents())).toEqual(new Set(["fail"]));
-    expect(await page.getByRole("combobox").inputValue()).toBe("workflow:fail status:failed");
+    await waitFor(async () => (await page.getByRole("combobox").inputValue()) === "workflow:fail status:failed");
 
     await page.getByRole("button", { name: /^Failed/ }).click();
     expect(filterOf(page)).toBe("workflow:fail");
@@ -88,7 +88,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await waitFor(() => filterOf(page) === "workflow:fail");
     await page.goBack();
     await waitFor(() => filterOf(page) === "workflow:fail status:failed");
-    expect(await page.getByRole("combobox").inputValue()).toBe("workflow:fail status:failed");
+    await waitFor(async () => (await page.getByRole("combobox").inputValue()) === "workflow:fail status:failed");
     await page.goForward();
     await waitFor(() => filterOf(page) === "workflow:fail");
   });
