@@ -115,6 +115,24 @@ describe("a cancelled run", () => {
     expect(p.result(attempt, "stopped").news).toEqual(["r step.stopped.a", "r CANCELLED CANCELLED_BY_USER", "s admitted"]);
   });
 
+  test("has its worker told to stop again after a recovery, since nobody knows whether it was told", () => {
+    const workflows = [free];
+    const before = new Partition(workflows);
+    for (const run of ["r", "s", "t"]) before.create(run, "free");
+    const cancelled = before.assign("r");
+    before.core.cancel("r");
+    before.assign("s");
+    before.news();
+    const after = new Partition(workflows);
+    for (const line of before.core.snapshotLines())
+      after.core.replaySnapshotLine(JSON.parse(line) as Parameters<typeof after.core.replaySnapshotLine>[0]);
+    after.core.endSnapshot();
+    after.core.resume();
+    after.news();
+    expect(after.effects.flatMap((effect) => (effect.type === "stop" ? [effect.attempt.id] : []))).toEqual([cancelled]);
+    expect(after.result(cancelled, "stopped").news).toContain("r CANCELLED CANCELLED_BY_USER");
+  });
+
   test("ends after its grace when nobody confirms", () => {
     const p = new Partition([limited(Strategy.GROUP_ROUND_ROBIN)]);
     p.create("r", "limited", K);

@@ -155,6 +155,7 @@ export class Recovery {
       const { live } = run;
       if (live === undefined) continue;
       for (const attempt of live.attempts.values()) if (!attempt.over) this.#slots.adopt(attempt, run, true);
+      life.stopAgain(run);
     }
     // Groups whose policy has more to say than was recorded (a batch that was lost) decide now.
     for (const group of [...groups]) admission.tell(group, { type: "limit.changed", maxRuns: limits.maxRuns(group) });

@@ -238,6 +238,18 @@ export class RunLife {
     this.#batch.effect({ type: "stop", run, attempt, reason: context.ending?.reason ?? "STEP_TIMED_OUT" });
   }
 
+  /** After a recovery: nobody knows whether its workers were told to stop before. */
+  stopAgain(run: Run): void {
+    const { live } = run;
+    if (live === undefined) return;
+    const { running } = live.snapshot.value as { readonly running?: Readonly<Record<string, unknown>> };
+    for (const { step } of live.attempts.values()) {
+      const region = running?.[step];
+      const state = typeof region === "object" ? (region as { readonly attempt?: unknown } | null)?.attempt : region;
+      if (state === "stopping" || state === "timedOut") this.#stop(run, live, step);
+    }
+  }
+
   /** The attempt's slot is free. */
   over(attempt: Attempt): void {
     if (attempt.over) return;
