@@ -31,6 +31,16 @@ const fail = defineWorkflow({ name: "fail", on: ["fail.wanted"], input: z.object
   throw new Error(`no luck: ${ctx.input.why}`);
 });
 
+/** By its key, once the page listens to keys: it does so a moment after it is drawn. */
+async function toFilter(page: Page): Promise<void> {
+  const box = page.getByRole("combobox");
+  await waitFor(async () => {
+    if (await box.evaluate((element) => element === document.activeElement)) return true;
+    await page.keyboard.press("/");
+    return false;
+  });
+}
+
 describe.skipIf(noBrowser)("the page of all runs", () => {
   let world: DashboardWorld;
   let browser: TestBrowser;
@@ -95,7 +105,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
 
   test("completes fields and values, and says what it does not understand", async () => {
     const page = await browser.openPage(`${world.url}/runs`);
-    await page.keyboard.press("/");
+    await toFilter(page);
     const box = page.getByRole("combobox");
     await box.pressSequentially("work");
     await page.getByRole("option", { name: /^workflow:/ }).waitFor();
@@ -126,7 +136,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await world.client.publish("hold.wanted", { tenant: "keys" });
     await world.client.publish("hold.wanted", { tenant: "keys" });
     const page = await browser.openPage(`${world.url}/runs`);
-    await page.keyboard.press("/");
+    await toFilter(page);
     await page.keyboard.type("key:keys");
     await page.keyboard.press("Enter");
     await page.keyboard.press("Escape");
