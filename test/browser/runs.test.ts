@@ -105,7 +105,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
 
   test("completes fields and values, and says what it does not understand", async () => {
     const page = await browser.openPage(`${world.url}/runs`);
-    await toFilter(page);
+    await page.keyboard.press("/");
     const box = page.getByRole("combobox");
     await box.pressSequentially("work");
     await page.getByRole("option", { name: /^workflow:/ }).waitFor();
