@@ -102,6 +102,11 @@ export type Fact =
       readonly maxRuns?: number | null;
       readonly paused?: boolean;
     }
+  /**
+   * An engine node took the partition over: what it writes first, so that whatever an earlier owner still sends is refused. The
+   * epoch grows with every change of owner.
+   */
+  | { readonly k: "owner"; readonly at: number; readonly node: string; readonly epoch: number }
   /** The cron of a workflow has ticked at (scheduled time) `tick`; 0 takes its entry out. */
   | { readonly k: "cron"; readonly wf: string; readonly i: number; readonly tick: number };
 

@@ -1,5 +1,6 @@
 /**
- * The cluster's key-value bucket: settings, leases, definitions, positions. JSON values; compare-and-set by revision.
+ * The cluster's key-value bucket: settings, the map, sessions, definitions, positions. JSON values; compare-and-set by revision. Reads
+ * are the leader's: a replica that lags behind would show owners that are none any more.
  */
 import { type KV, Kvm } from "@nats-io/kv";
 import type { Connection } from "./connection.ts";
@@ -11,21 +12,43 @@ export interface BucketEntry<T> {
   readonly revision: number;
 }
 
+interface StoredEntry {
+  readonly message?: { readonly seq: number; readonly data?: string; readonly hdrs?: string };
+  readonly error?: { readonly code: number; readonly description: string };
+}
+
 export class Bucket {
   readonly #kv: KV;
+  readonly #connection: Connection;
+  readonly #name: string;
 
-  private constructor(kv: KV) {
+  private constructor(kv: KV, connection: Connection, name: string) {
     this.#kv = kv;
+    this.#connection = connection;
+    this.#name = name;
   }
 
   static async open(connection: Connection, name: string, replicas: number): Promise<Bucket> {
-    return new Bucket(await new Kvm(connection.nats).create(name, { history: 1, replicas }));
+    return new Bucket(await new Kvm(connection.nats).create(name, { history: 1, replicas }), connection, name);
   }
 
   async get<T>(key: string): Promise<BucketEntry<T> | undefined> {
-    const entry = await this.#kv.get(key);
-    if (entry === null || entry.operation !== "PUT") return undefined;
-    return { key, value: entry.json<T>(), revision: entry.revision };
+    const question = JSON.stringify({ last_by_subj: `$KV.${this.#name}.${key}` });
+    const { message, error } = (
+      await this.#connection.request(`$JS.API.STREAM.MSG.GET.KV_${this.#name}`, question)
+    ).json<StoredEntry>();
+    if (message === undefined) {
+      if (error?.code === 404) return undefined;
+      throw new Error(`reading ${key} of the bucket ${this.#name}: ${error?.description ?? "no answer"}`);
+    }
+    const { seq, data = "", hdrs = "" } = message;
+    if (Buffer.from(hdrs, "base64").includes("KV-Operation:")) return undefined; // deleted
+    return { key, value: JSON.parse(Buffer.from(data, "base64").toString()) as T, revision: seq };
+  }
+
+  /** Idempotent. */
+  async delete(key: string): Promise<void> {
+    await this.#kv.delete(key);
   }
 
   async put(key: string, value: unknown): Promise<number> {

@@ -74,11 +74,15 @@ export class PartitionStream {
     this.#stopped = true;
   }
 
-  /** Finds the ends of journal and manifest, and with them takes up the fence. */
-  async open(): Promise<SnapshotManifest | undefined> {
+  /** Finds the end of the journal, and with it takes up the fence. */
+  async open(): Promise<void> {
+    this.#lastJournalSeq = (await this.#last(this.#names.journal(this.#partition)))?.seq ?? 0;
+  }
+
+  /** Where the newest snapshot is now. A purge of the journal always comes after the manifest of the snapshot that it follows. */
+  async manifest(): Promise<SnapshotManifest | undefined> {
     const manifest = await this.#last(this.#names.snapshotManifest(this.#partition));
     this.#lastManifestSeq = manifest?.seq ?? 0;
-    this.#lastJournalSeq = (await this.#last(this.#names.journal(this.#partition)))?.seq ?? 0;
     if (manifest === undefined) return undefined;
     const parsed = JSON.parse(Buffer.from(manifest.data).toString()) as SnapshotManifest;
     if (parsed.v !== 1) throw new TypeError(`expected a snapshot manifest of version 1, got ${String(parsed.v)}`);
@@ -187,18 +191,26 @@ export class PartitionStream {
       runs: lines.length - 1,
       at: new Date().toISOString(),
     };
-    try {
-      const ack = await this.#connection.publishAcked(this.#names.snapshotManifest(this.#partition), JSON.stringify(manifest), {
-        headers: { [FENCE_HEADER]: String(this.#lastManifestSeq) },
-      });
-      this.#lastManifestSeq = ack.seq;
-    } catch (error) {
-      if (isJetStreamRefusedError(error) && error.apiCode === FENCED) return false;
-      throw error;
-    }
+    if (!(await this.#writeManifest(manifest))) return false;
     await purgeBelow(this.#connection, this.stream, this.#names.snapshotData(this.#partition), dataFrom);
     await purgeBelow(this.#connection, this.stream, this.#names.snapshotManifest(this.#partition), this.#lastManifestSeq);
     return true;
+  }
+
+  async #writeManifest(manifest: SnapshotManifest): Promise<boolean> {
+    const subject = this.#names.snapshotManifest(this.#partition);
+    for (;;) {
+      try {
+        const headers = { [FENCE_HEADER]: String(this.#lastManifestSeq) };
+        this.#lastManifestSeq = (await this.#connection.publishAcked(subject, JSON.stringify(manifest), { headers })).seq;
+        return true;
+      } catch (error) {
+        if (!isJetStreamRefusedError(error) || error.apiCode !== FENCED) throw error;
+        // Refused: by a newer owner, which wins; by one of an earlier owner that was late, or by this one, whose word of it was lost.
+        const there = await this.manifest();
+        if (there !== undefined && there.journalSeq >= manifest.journalSeq) return there.dataFrom === manifest.dataFrom;
+      }
+    }
   }
 
   /** Lets go of journal messages up to `journalSeq` (that one stays: it carries the fence) and inbox messages up to `inboxSeq`. */

@@ -72,6 +72,8 @@ export class Recovery {
       case "cron":
         this.#rooms.crons.replay(fact);
         return;
+      case "owner":
+        return;
       default: {
         const run = this.#state.runs.get(fact.run);
         if (run !== undefined) this.replayOf(run, fact);
@@ -80,7 +82,7 @@ export class Recovery {
   }
 
   /** What has happened to a run that is here. */
-  replayOf(run: Run, fact: Exclude<Fact, { k: "created" | "limit" | "group" | "confirmed" | "cron" }>): void {
+  replayOf(run: Run, fact: Exclude<Fact, { k: "created" | "limit" | "group" | "confirmed" | "cron" | "owner" }>): void {
     const { keying, outbox, life } = this.#rooms;
     switch (fact.k) {
       case "phase":

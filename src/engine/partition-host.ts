@@ -1,0 +1,207 @@
+/**
+ * One partition as its owner has it, from the moment that the cluster's map gives it to this node: the fence is taken up, what was
+ * there before is recovered, it runs and reads its inbox, and in the end it is given back in peace or dropped. It knows neither
+ * policy nor who else there is.
+ */
+import type { Logger } from "pino";
+import type { Connection } from "../nats/connection.ts";
+import { PartitionStream, type SnapshotManifest } from "../nats/partition-stream.ts";
+import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
+import type { Names } from "../nats/subjects.ts";
+import type { Counters } from "./counters.ts";
+import { decodeBatch, encodeBatch, type Fact, type SnapshotLine } from "./facts.ts";
+import type { HistoryPort } from "./history-port.ts";
+import { type EffectHandler, type Input, type Journal, Partition } from "./partition.ts";
+import type { PartitionCore } from "./partition-core.ts";
+
+export interface PartitionHostOptions {
+  readonly connection: Connection;
+  readonly names: Names;
+  readonly partition: number;
+  /** This node's id. */
+  readonly node: string;
+  readonly epoch: number;
+  readonly core: PartitionCore;
+  readonly effects: EffectHandler;
+  readonly history: HistoryPort | undefined;
+  readonly counters: Counters;
+  readonly snapshotEvery: number;
+  readonly schedule: (round: () => void) => void;
+  readonly pump: () => void;
+  /** Asked of the server: whether the map still gives the partition to this node in this epoch. */
+  readonly isOurs: () => Promise<boolean>;
+  /** Resolves when the workflow versions that a message names are known here; undefined when they are already. */
+  readonly prepare: (text: string) => Promise<void> | undefined;
+  /** An input for a message of the inbox. A promise holds back what comes after it. */
+  readonly toInput: (message: ReadMessage) => Input | Promise<Input>;
+  /** Up to here nobody needs the journal and the inbox any more, as far as others know. */
+  readonly keepFrom: (journalSeq: number) => number;
+  /** What is written is another's: this partition is dropped already. */
+  readonly onFenced: () => void;
+  /** A journal message that cannot be used. */
+  readonly onUnreadable: (message: ReadMessage, error: unknown) => void;
+  readonly logger: Logger;
+}
+
+/** Recovery was given up: the partition is another's, or the node ends. */
+export class NotOwnerError extends Error {
+  override readonly name = "NotOwnerError";
+}
+
+export class PartitionHost {
+  readonly partition: Partition;
+  readonly stream: PartitionStream;
+  readonly #options: PartitionHostOptions;
+  #inbox: StreamReader | undefined = undefined;
+  #mode: "recovering" | "running" | "over" = "recovering";
+
+  constructor(options: PartitionHostOptions) {
+    this.#options = options;
+    const { connection, names, partition, core, effects, logger } = options;
+    this.stream = new PartitionStream({ connection, names, partition, logger });
+    this.partition = new Partition({
+      core,
+      journal: this.#journal(),
+      effects,
+      now: () => Date.now(),
+      logger,
+      maxPayloadBytes: connection.maxPayload,
+      snapshotEvery: options.snapshotEvery,
+      pump: options.pump,
+      schedule: options.schedule,
+      counters: options.counters,
+      onFenced: () => {
+        this.drop();
+        options.onFenced();
+      },
+    });
+  }
+
+  get number(): number {
+    return this.#options.partition;
+  }
+
+  get epoch(): number {
+    return this.#options.epoch;
+  }
+
+  /** Takes the fence up and recovers. Rejects with NotOwnerError where the partition is another's meanwhile. */
+  async recover(): Promise<void> {
+    await this.#claim();
+    for (;;) {
+      const manifest = await this.stream.manifest();
+      await this.#replay(manifest);
+      // An earlier owner that lives still may have written a snapshot and let go of what lies behind it while this read.
+      if ((await this.stream.manifest())?.journalSeq === manifest?.journalSeq) return;
+      throw new NotOwnerError("an earlier owner wrote a snapshot meanwhile; it is recovered anew");
+    }
+  }
+
+  /** Takes up work. */
+  start(): void {
+    if (this.#mode !== "recovering") return;
+    this.#mode = "running";
+    const { partition } = this;
+    partition.start(this.stream.lastJournalSeq);
+  }
+
+  /** Reads the inbox, from what was applied last. After everything that recovery wants done was enqueued. */
+  readInbox(): void {
+    if (this.#mode !== "running") return;
+    const { partition } = this;
+    this.#inbox = this.stream.readInbox(partition.core.inboxSeq, (message) => {
+      const input = this.#options.toInput(message);
+      if (!(input instanceof Promise)) {
+        partition.enqueue(input);
+        return partition.room();
+      }
+      return input.then((ready) => {
+        partition.enqueue(ready);
+        return partition.room();
+      });
+    });
+    this.#inbox.start();
+  }
+
+  /** Finishes what is in flight, writes a snapshot, ends. */
+  async giveBack(): Promise<void> {
+    if (this.#mode === "over") return;
+    const running = this.#mode === "running";
+    this.#mode = "over";
+    await this.#inbox?.stop();
+    if (running) await this.partition.stop();
+    else this.partition.abandon();
+    this.stream.stop();
+  }
+
+  /** Drops the state at once, without a word to anyone. */
+  drop(): void {
+    if (this.#mode === "over") return;
+    this.#mode = "over";
+    this.partition.abandon();
+    this.stream.stop();
+    void this.#inbox?.stop();
+  }
+
+  /** Ends attempts that wait for a server that is away. */
+  giveUp(): void {
+    this.stream.stop();
+  }
+
+  /** The first thing that a new owner writes: from then on whatever an earlier one sends is refused. */
+  async #claim(): Promise<void> {
+    const { node, epoch, isOurs } = this.#options;
+    for (;;) {
+      await this.stream.open();
+      // In this order: one who took the partition after this look has yet to write, and will be the one that is not refused.
+      if (!(await isOurs())) throw new NotOwnerError(`partition ${this.number} is another node's`);
+      const fact: Fact = { k: "owner", at: Date.now(), node, epoch };
+      const { outcome } = await this.stream.append(encodeBatch(0, undefined, [JSON.stringify(fact)]));
+      if (outcome === "committed") return;
+      if (outcome === "stopped") throw new NotOwnerError("the node ends");
+    }
+  }
+
+  async #replay(manifest: SnapshotManifest | undefined): Promise<void> {
+    const { core, history, partition: number, prepare, onUnreadable } = this.#options;
+    const recorded = (await history?.position(number)) ?? Infinity;
+    if (manifest !== undefined) {
+      const lines: string[] = [];
+      await this.stream.readSnapshot(manifest, (line) => lines.push(line));
+      for (const line of lines) {
+        await prepare(line);
+        core.replaySnapshotLine(JSON.parse(line) as SnapshotLine);
+      }
+      core.endSnapshot();
+      if (recorded < manifest.journalSeq) history?.applySnapshot(number, manifest.journalSeq, lines);
+    }
+    const from = manifest?.journalSeq ?? 0;
+    const replay = (message: ReadMessage, text: string): void => {
+      try {
+        if (message.seq > from) core.replayBatch(decodeBatch(text));
+        if (message.seq > recorded) history?.apply(number, message.seq, text);
+      } catch (error) {
+        onUnreadable(message, error);
+      }
+    };
+    await this.stream.readJournal(Math.min(from, recorded), (message) => {
+      const text = Buffer.from(message.data).toString();
+      const waits = prepare(text);
+      if (waits !== undefined) return waits.then(() => replay(message, text));
+      replay(message, text);
+      return undefined;
+    });
+  }
+
+  #journal(): Journal {
+    const { keepFrom, partition: number, core, names } = this.#options;
+    return {
+      append: (text) => this.stream.append(text),
+      snapshot: async (lines, journalSeq, inboxSeq) => {
+        if (!(await this.stream.writeSnapshot(lines, journalSeq, inboxSeq))) return;
+        const needed = core.oldestInboxRef(names.partitionStream(number), inboxSeq);
+        await this.stream.purge(keepFrom(journalSeq), needed);
+      },
+    };
+  }
+}
