@@ -118,6 +118,11 @@ export type Position = readonly [seq: number, place: number];
 
 export interface Batch {
   readonly v: 1;
+  /**
+   * Epoch of the owner that wrote it; absent in journals of the test kit and of before there were many. No two owners ever write
+   * the same text, so whoever reads the journal's end can tell whether what is there is its own.
+   */
+  readonly e?: number;
   /** Sequence in the stream of the last inbox message that is part of this or an earlier batch. */
   readonly in: number;
   /** Positions that this batch has changed. */
@@ -169,9 +174,10 @@ export function encodeBatch(
   inboxSeq: number,
   sources: Readonly<Record<string, Position>> | undefined,
   facts: readonly string[],
+  epoch?: number,
 ): string {
   const src = sources === undefined ? "" : `,"src":${JSON.stringify(sources)}`;
-  return `{"v":1,"in":${inboxSeq}${src},"f":[${facts.join(",")}]}`;
+  return `{"v":1${epoch === undefined ? "" : `,"e":${epoch}`},"in":${inboxSeq}${src},"f":[${facts.join(",")}]}`;
 }
 
 /** Reads a journal message. Throws a SyntaxError or TypeError that says what is wrong with it. */

@@ -70,6 +70,7 @@ export class PartitionHost {
       pump: options.pump,
       schedule: options.schedule,
       counters: options.counters,
+      epoch: options.epoch,
       onFenced: () => {
         this.drop();
         options.onFenced();
@@ -156,7 +157,7 @@ export class PartitionHost {
       // In this order: one who took the partition after this look has yet to write, and will be the one that is not refused.
       if (!(await isOurs())) throw new NotOwnerError(`partition ${this.number} is another node's`);
       const fact: Fact = { k: "owner", at: Date.now(), node, epoch };
-      const { outcome } = await this.stream.append(encodeBatch(0, undefined, [JSON.stringify(fact)]));
+      const { outcome } = await this.stream.append(encodeBatch(0, undefined, [JSON.stringify(fact)], epoch));
       if (outcome === "committed") return;
       if (outcome === "stopped") throw new NotOwnerError("the node ends");
     }

@@ -72,6 +72,8 @@ export interface PartitionOptions {
   readonly now: () => number;
   /** Default: real timers. */
   readonly setTimer?: Clock["setTimer"];
+  /** Of this owner; goes into each journal message. */
+  readonly epoch?: number;
   readonly logger: Logger;
   /** The server's largest message, in bytes. */
   readonly maxPayloadBytes: number;
@@ -329,7 +331,7 @@ export class Partition {
       return;
     }
     const batch = core.takeBatch();
-    const text = encodeBatch(batch.inboxSeq, batch.sources, batch.facts);
+    const text = encodeBatch(batch.inboxSeq, batch.sources, batch.facts, this.#options.epoch);
     this.#factsSinceSnapshot += batch.facts.length;
     // Taken here, between two batches: the state is exactly what the journal says up to this message.
     const due =
