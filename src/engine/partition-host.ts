@@ -30,8 +30,8 @@ export interface PartitionHostOptions {
   readonly pump: () => void;
   /** Asked of the server: whether the map still gives the partition to this node in this epoch. */
   readonly isOurs: () => Promise<boolean>;
-  /** Resolves when the workflow versions that a message names are known here; undefined when they are already. */
-  readonly prepare: (text: string) => Promise<void> | undefined;
+  /** Resolves when every workflow version that was in force until now is known here: the journal may speak of any of them. */
+  readonly prepare: () => Promise<void>;
   /** An input for a message of the inbox. A promise holds back what comes after it. */
   readonly toInput: (message: ReadMessage) => Input | Promise<Input>;
   /** Up to here nobody needs the journal and the inbox any more, as far as others know. */
@@ -89,13 +89,12 @@ export class PartitionHost {
   /** Takes the fence up and recovers. Rejects with NotOwnerError where the partition is another's meanwhile. */
   async recover(): Promise<void> {
     await this.#claim();
-    for (;;) {
-      const manifest = await this.stream.manifest();
-      await this.#replay(manifest);
-      // An earlier owner that lives still may have written a snapshot and let go of what lies behind it while this read.
-      if ((await this.stream.manifest())?.journalSeq === manifest?.journalSeq) return;
-      throw new NotOwnerError("an earlier owner wrote a snapshot meanwhile; it is recovered anew");
-    }
+    await this.#options.prepare();
+    const manifest = await this.stream.manifest();
+    await this.#replay(manifest);
+    // An earlier owner that lives still may have written a snapshot and let go of what lies behind it while this read.
+    if ((await this.stream.manifest())?.journalSeq !== manifest?.journalSeq)
+      throw new Error("an earlier owner wrote a snapshot meanwhile; the partition is recovered anew");
   }
 
   /** Takes up work. */
@@ -164,33 +163,26 @@ export class PartitionHost {
   }
 
   async #replay(manifest: SnapshotManifest | undefined): Promise<void> {
-    const { core, history, partition: number, prepare, onUnreadable } = this.#options;
+    const { core, history, partition: number, onUnreadable } = this.#options;
     const recorded = (await history?.position(number)) ?? Infinity;
     if (manifest !== undefined) {
       const lines: string[] = [];
-      await this.stream.readSnapshot(manifest, (line) => lines.push(line));
-      for (const line of lines) {
-        await prepare(line);
+      await this.stream.readSnapshot(manifest, (line) => {
         core.replaySnapshotLine(JSON.parse(line) as SnapshotLine);
-      }
+        if (recorded < manifest.journalSeq) lines.push(line);
+      });
       core.endSnapshot();
-      if (recorded < manifest.journalSeq) history?.applySnapshot(number, manifest.journalSeq, lines);
+      if (lines.length > 0) history?.applySnapshot(number, manifest.journalSeq, lines);
     }
     const from = manifest?.journalSeq ?? 0;
-    const replay = (message: ReadMessage, text: string): void => {
+    await this.stream.readJournal(Math.min(from, recorded), (message) => {
+      const text = Buffer.from(message.data).toString();
       try {
         if (message.seq > from) core.replayBatch(decodeBatch(text));
         if (message.seq > recorded) history?.apply(number, message.seq, text);
       } catch (error) {
         onUnreadable(message, error);
       }
-    };
-    await this.stream.readJournal(Math.min(from, recorded), (message) => {
-      const text = Buffer.from(message.data).toString();
-      const waits = prepare(text);
-      if (waits !== undefined) return waits.then(() => replay(message, text));
-      replay(message, text);
-      return undefined;
     });
   }
 
