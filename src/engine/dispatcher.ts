@@ -1,98 +1,410 @@
 /**
- * The slots of the worker nodes, and who gets them: steps are assigned to workers at the moment a slot is free for them, in
- * fair order between groups, never put into a queue that workers drain. Knows workers by what they say of themselves
- * (status messages) and keeps a view of their free slots that their answers correct. In memory only: what a worker runs is
- * in the journals of the partitions.
+ * The slots of the worker nodes, as one engine node sees them: steps are assigned to workers at the moment a slot is free for them, in
+ * an order that is fair between groups wherever these are, never put into a queue that workers drain. Which step is next is decided on
+ * the node that coordinates: this one, by direct calls, or another, over a link. What this node's partitions have given to workers it keeps
+ * for itself. In memory only: what a worker runs is in the journals of the partitions.
  */
 import type { Logger } from "pino";
-import { createFairQueue, type FairQueue } from "../../machines/fair-queue.ts";
-import type { WorkerStatus } from "../protocol/work.ts";
+import type { SlotStanding } from "../protocol/slots.ts";
+import type { WorkAnswer, WorkerStatus } from "../protocol/work.ts";
 import type { SlotSource } from "./core/slot-source.ts";
 import type { Attempt, ReadyStep, Run } from "./run.ts";
+import { type ExecutedAttempt, type HeldAttempt, Holdings, type Ownership } from "./slots/holdings.ts";
+import { type LocalWant, PartitionSlots, type SlotDesk } from "./slots/partition-slots.ts";
+import { SlotBroker } from "./slots/slot-broker.ts";
+import { SlotClient, type SlotTransport } from "./slots/slot-client.ts";
+import { SlotServer } from "./slots/slot-server.ts";
+import { type WorkerEntry, WorkerRegistry } from "./slots/worker-registry.ts";
+
+export type { HeldAttempt } from "./slots/holdings.ts";
+export type { WorkerEntry } from "./slots/worker-registry.ts";
 
 /** What the dispatcher asks of its node. */
 export interface DispatcherHost {
+  /** This node's id, by which others name it; must not change while there is a coordinator. */
+  readonly self: () => string;
+  readonly ownership: Ownership;
   /** A slot was found for a step that waited. `refused` is called when the step does not want it any more. */
   offer(step: ReadyStep, worker: string, refused: () => void): void;
   /** The worker is gone or does not have it: the step goes elsewhere. */
   giveBack(held: HeldAttempt, how: "returned" | "lost"): void;
-  /** After an engine's restart: the worker does not know this attempt. Give it back unless its result is on the way. */
+  /** The worker does not know this attempt of an earlier owner. Give it back unless its result is on the way. */
   missing(held: HeldAttempt): void;
-  /** Has the worker report all that it has. */
+  /** Has the worker report all that it has; to all nodes, where not all partitions are here. */
   ask(worker: string): void;
   /** The worker executes attempts that are over: it has to stop them. */
-  stop(worker: string, attemptIds: readonly string[]): void;
+  stop(worker: string, attempts: readonly ExecutedAttempt[]): void;
+  /** Monotonic, in ms. */
   readonly now: () => number;
+  /** Needed where there can be other nodes. */
+  readonly transport?: SlotTransport;
 }
 
-/** An attempt that a worker has, as far as is known here. */
-export interface HeldAttempt {
-  readonly attempt: Attempt;
-  readonly run: Run;
-  readonly partition: number;
-  /** Known from the journal of an earlier owner, and not yet confirmed by the worker. */
-  recovered: boolean;
-  /** The worker had no slot for it. */
-  refused?: boolean;
-}
-
-export interface WorkerEntry {
-  readonly id: string;
-  status: WorkerStatus | undefined;
-  mode: "unknown" | "running" | "draining" | "stopped";
-  lastSeenMs: number;
-  deadlineMs: number;
-  slots: number;
-  /** Slots that were promised to steps whose partition has not confirmed yet. */
-  reserved: number;
-  readonly held: Map<string, HeldAttempt>;
-  readonly handlers: Set<string>;
-  readonly versions: Set<string>;
-  /** It refused for lack of slots although we thought it had some: wait for its next word. */
-  full: boolean;
-}
-
-const DEFAULT_DEADLINE_MS = 3_000;
-const READY = createFairQueue<ReadyStep>({
-  compare: (a, b) =>
-    b.priority - a.priority ||
-    a.order - b.order ||
-    a.partition - b.partition ||
-    a.run.order - b.run.order ||
-    (a.step < b.step ? -1 : a.step > b.step ? 1 : 0),
-  flow: (step) => step.flow,
-});
+/** Where the slots are given out. */
+type Role =
+  /** Nobody does: steps wait. */
+  | { readonly kind: "none" }
+  | { readonly kind: "coordinator"; readonly broker: SlotBroker; readonly server: SlotServer | undefined }
+  | { readonly kind: "member"; readonly client: SlotClient<LocalWant> };
 
 export class Dispatcher {
-  readonly workers = new Map<string, WorkerEntry>();
   readonly #host: DispatcherHost;
   readonly #logger: Logger;
-  readonly #byHandler = new Map<string, WorkerEntry[]>();
-  #queue: FairQueue<ReadyStep> = READY;
-  /** Steps that no worker serves, by handler. */
-  readonly #unserved = new Map<string, Set<ReadyStep>>();
-  #dirty = false;
-  readonly #workerListeners = new Set<() => void>();
+  readonly #registry: WorkerRegistry;
+  readonly #holdings = new Holdings();
+  readonly #partitions = new Map<number, PartitionSlots>();
+  readonly #desk: SlotDesk;
+  #role: Role = { kind: "none" };
+  #coordinator: string | undefined = undefined;
+  #nodes: ReadonlySet<string> = new Set();
+  #lastSession = 0;
+  #lastWant = 0;
+  /** Wants of this node, by what a worker must serve. */
+  readonly #wanted = new Map<string, number>();
 
   constructor(host: DispatcherHost, logger: Logger) {
     this.#host = host;
     this.#logger = logger;
+    this.#registry = new WorkerRegistry(host.now);
+    this.#desk = {
+      take: (step) =>
+        this.#role.kind === "coordinator"
+          ? this.#role.broker.take(this.#host.self(), step.handler, versionOf(step), step.flow)
+          : undefined,
+      wait: (slots, step) => this.#wait(slots, step),
+      withdraw: (want) => this.#withdraw(want),
+      unuse: (worker) => this.#free(worker, "unused"),
+      adopt: (attempt, run, partition, recovered) => this.#adopt(attempt, run, partition, recovered),
+      release: (attempt) => this.#release(attempt),
+    };
+  }
+
+  // ---------------------------------------------------------------- the cluster
+
+  get coordinator(): string | undefined {
+    return this.#coordinator;
+  }
+
+  /** The members of the cluster, this node among them. */
+  setNodes(ids: Iterable<string>): void {
+    this.#nodes = new Set(ids);
+    if (this.#role.kind !== "coordinator") return;
+    this.#role.server?.setNodes(this.#others());
+    this.pump();
+  }
+
+  /** Who gives out the slots from now on; undefined: nobody knows, and steps wait. */
+  setCoordinator(id: string | undefined): void {
+    if (id === this.#coordinator) return;
+    this.#coordinator = id;
+    if (this.#role.kind === "member") {
+      this.#lastSession = this.#role.client.session;
+      this.#role.client.stop();
+    }
+    this.#role = { kind: "none" };
+    if (id === undefined) return;
+    if (id === this.#host.self()) this.#coordinate();
+    else this.#join(id);
+  }
+
+  /** The partition has left this node: its wants, promises and attempts are forgotten, and nobody is told of them. */
+  dropPartition(number: number): void {
+    const slots = this.#partitions.get(number);
+    if (slots === undefined) return;
+    this.#partitions.delete(number);
+    slots.close();
+    for (const [worker, count] of this.#holdings.removePartition(number)) this.#abandon(worker, count);
+    this.pump();
+  }
+
+  /** A message of another node about slots. Whatever is in it, this goes on. */
+  receive(from: string, text: string): void {
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch (error) {
+      this.#logger.warn({ err: error, from }, "a message about slots is not JSON; ignored");
+      return;
+    }
+    if (this.#role.kind === "member" && from === this.#coordinator) this.#role.client.receive(message);
+    else if (this.#role.kind === "coordinator") {
+      this.#role.server?.receive(from, message);
+      this.pump();
+    }
+  }
+
+  /** Nothing is sent after this. */
+  stop(): void {
+    this.setCoordinator(undefined);
+  }
+
+  #coordinate(): void {
+    const self = this.#host.self();
+    const { transport } = this.#host;
+    let server: SlotServer | undefined = undefined;
+    const broker: SlotBroker = new SlotBroker({
+      registry: this.#registry,
+      canOffer: (node) => node === self || server?.canOffer(node) === true,
+      offer: (want, worker) => (want.node === self ? this.#offered(want as LocalWant, worker) : server?.offer(want, worker)),
+    });
+    if (transport !== undefined) server = new SlotServer(transport, broker);
+    this.#role = { kind: "coordinator", broker, server };
+    broker.know(self, this.#slotsHeld());
+    server?.setNodes(this.#others());
+    for (const want of this.#wants()) broker.wait(want);
+    this.pump();
+  }
+
+  #join(coordinator: string): void {
+    const { transport } = this.#host;
+    if (transport === undefined) throw new TypeError("a dispatcher that is to work with other nodes needs a transport");
+    const client = new SlotClient<LocalWant>({
+      transport,
+      coordinator,
+      firstSession: this.#lastSession + 1,
+      held: () => this.#slotsHeld(),
+      wants: () => this.#wants(),
+      offered: (want, worker) => this.#offered(want, worker),
+    });
+    this.#role = { kind: "member", client };
+  }
+
+  #others(): ReadonlySet<string> {
+    const others = new Set(this.#nodes);
+    others.delete(this.#host.self());
+    return others;
+  }
+
+  /** Of each worker, how many slots this node has or was promised. */
+  #slotsHeld(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const worker of this.#holdings.workers) {
+      const { size } = this.#holdings.of(worker);
+      if (size > 0) counts.set(worker, size);
+    }
+    for (const { promised } of this.#partitions.values())
+      for (const [worker, count] of promised) counts.set(worker, (counts.get(worker) ?? 0) + count);
+    return counts;
+  }
+
+  /** All that wait, in the order in which they came. */
+  #wants(): LocalWant[] {
+    return [...this.#partitions.values()].flatMap(({ wants }) => [...wants.values()]).sort((a, b) => a.id - b.id);
+  }
+
+  // ---------------------------------------------------------------- partitions
+
+  /** The slots as a partition sees them that begins here. */
+  slotsFor(partition: number): SlotSource {
+    this.dropPartition(partition);
+    const slots = new PartitionSlots(partition, this.#desk);
+    this.#partitions.set(partition, slots);
+    return slots;
+  }
+
+  /** Gives free slots to the steps that wait, in fair order. Called after each round of a partition. */
+  pump(): void {
+    if (this.#role.kind === "coordinator") this.#role.broker.pump();
+  }
+
+  #wait(slots: PartitionSlots, step: ReadyStep): LocalWant {
+    const { partition, handler, priority, order, flow, run } = step;
+    const want: LocalWant = {
+      node: this.#host.self(),
+      id: ++this.#lastWant,
+      partition,
+      handler,
+      version: versionOf(step),
+      priority,
+      order,
+      runOrder: run.order,
+      flow,
+      step,
+      slots,
+    };
+    this.#wanted.set(handler, (this.#wanted.get(handler) ?? 0) + 1);
+    if (this.#role.kind === "coordinator") this.#role.broker.wait(want);
+    else if (this.#role.kind === "member") this.#role.client.wait(want);
+    return want;
+  }
+
+  #withdraw(want: LocalWant): void {
+    this.#unwanted(want);
+    if (this.#role.kind === "coordinator") this.#role.broker.withdraw(want);
+    else if (this.#role.kind === "member") this.#role.client.withdraw(want);
+  }
+
+  #unwanted({ handler }: LocalWant): void {
+    const count = this.#wanted.get(handler) ?? 0;
+    if (count > 1) this.#wanted.set(handler, count - 1);
+    else this.#wanted.delete(handler);
+  }
+
+  #offered(want: LocalWant, worker: string): void {
+    this.#unwanted(want);
+    this.#host.offer(want.step, worker, want.slots.offered(want, worker));
+  }
+
+  #adopt(attempt: Attempt, run: Run, partition: number, recovered: boolean): void {
+    this.#registry.open(attempt.worker);
+    this.#holdings.add({ attempt, run, partition, recovered });
+    // Else it was promised, and counts already.
+    if (!recovered) return;
+    if (this.#role.kind === "coordinator") this.#role.broker.hold(this.#host.self(), attempt.worker);
+    else if (this.#role.kind === "member") this.#role.client.hold(attempt.worker);
+  }
+
+  #release(attempt: Attempt): void {
+    const held = this.#holdings.remove(attempt);
+    // One that the worker had no slot for frees none: it would be offered the same again at once, and again.
+    if (held !== undefined) this.#free(attempt.worker, held.refused === true ? "unused" : "released");
+  }
+
+  #free(worker: string, how: "released" | "unused"): void {
+    if (this.#role.kind === "coordinator") this.#role.broker.free(this.#host.self(), worker, how);
+    else if (this.#role.kind === "member") this.#role.client.free(worker, how);
+  }
+
+  #abandon(worker: string, count: number): void {
+    if (this.#role.kind === "coordinator") this.#role.broker.abandon(this.#host.self(), worker, count);
+    else if (this.#role.kind === "member") this.#role.client.abandon(worker, count);
+  }
+
+  // ---------------------------------------------------------------- workers
+
+  get workers(): ReadonlyMap<string, WorkerEntry> {
+    return this.#registry.workers;
   }
 
   /** Called when a worker comes, goes or changes what it serves. */
   onWorkersChanged(listener: () => void): void {
-    this.#workerListeners.add(listener);
+    this.#registry.onChanged(listener);
   }
 
+  /** A worker that serves the workflow, for computing keys. */
+  pickForKeys(workflow: string, version: string): string | undefined {
+    return this.#registry.pickForKeys(workflow, version);
+  }
+
+  /** Whether the worker has this attempt of this node, as far as is known. */
+  holds(worker: string, attemptId: string): boolean {
+    return this.#holdings.of(worker).has(attemptId);
+  }
+
+  /** A worker says how it is. */
+  report(status: WorkerStatus): void {
+    if (status.mode === "stopped" && !this.#registry.workers.has(status.id)) return;
+    const { worker, changed } = this.#registry.report(status);
+    if (this.#role.kind === "coordinator") this.#role.broker.reported(worker);
+    if (status.attempts !== undefined) {
+      const { missing, over } = this.#holdings.reconcile(status, this.#host.ownership);
+      for (const held of missing) this.#host.missing(held);
+      // They would keep slots that are given to others.
+      if (over.length > 0) this.#host.stop(worker.id, over);
+    }
+    // It executes more than is known here, perhaps since it was taken for dead meanwhile: it has to say what.
+    else if (status.used > this.#known(worker.id)) this.#host.ask(worker.id);
+    if (status.mode === "stopped") this.#gone(worker, "has stopped");
+    if (changed || status.mode === "stopped") this.#workersChanged();
+    this.pump();
+  }
+
+  /** How many of a worker's slots are known to be used, of all that this node can know; all may be where others know more. */
+  #known(worker: string): number {
+    const { size } = this.#holdings.of(worker);
+    if (this.#host.ownership.all) return size;
+    return this.#role.kind === "coordinator" && this.#role.broker.settled ? this.#role.broker.taken(worker) : Infinity;
+  }
+
+  /** The worker was told to drain and has answered: it is given nothing more. */
+  drain(id: string): void {
+    if (this.#registry.workers.get(id)?.mode !== "running") return;
+    this.#registry.drain(id);
+    this.#brokerSeesWorkers();
+  }
+
+  /** The worker answered an assignment. */
+  answered(id: string, refused: WorkAnswer["refused"]): void {
+    let draining = false;
+    for (const { attemptId, reason } of refused) {
+      const held = this.#holdings.of(id).get(attemptId);
+      if (held === undefined) continue;
+      if (reason === "epoch") {
+        // Another node owns the partition, and the next append here will fail: what is dropped then must not be given to others now.
+        this.#logger.warn(
+          { worker: id, attemptId, partition: held.partition, epoch: this.#host.ownership.epochOf(held.partition) },
+          "a worker refuses work of this engine node: it knows of a later owner of the partition",
+        );
+        continue;
+      }
+      if (reason === "draining") draining = true;
+      if (reason !== "handler") {
+        held.refused = true;
+        this.#full(id);
+      }
+      this.#logger.debug({ worker: id, attemptId, reason }, "a worker did not take a step");
+      this.#host.giveBack(held, "returned");
+    }
+    if (draining) this.drain(id);
+  }
+
+  #full(worker: string): void {
+    if (this.#role.kind === "coordinator") this.#role.broker.full(worker);
+    else if (this.#role.kind === "member") this.#role.client.full(worker);
+  }
+
+  /** Messages may have been lost (the connection was): of what workers hold only that counts which they report next. */
+  distrust(): void {
+    this.#registry.forgive();
+    this.#holdings.distrust();
+    if (this.#role.kind === "member") this.#role.client.reopen();
+  }
+
+  /** Takes workers that have been silent for too long for dead. */
+  expire(): void {
+    const silent = this.#registry.silent();
+    for (const worker of silent) this.#gone(worker, "is silent");
+    if (silent.length > 0) this.#workersChanged();
+    this.pump();
+  }
+
+  #gone(worker: WorkerEntry, why: string): void {
+    this.#registry.remove(worker.id);
+    const held = this.#holdings.removeWorker(worker.id);
+    if (why !== "has stopped" || held.length > 0)
+      this.#logger.warn(
+        { worker: worker.id, attempts: held.length, silentMs: this.#registry.silentMs(worker) },
+        `a worker ${why}: its steps are given to others`,
+      );
+    // Where only this node does not hear it, it goes on with them.
+    if (held.length > 0) this.#abandon(worker.id, held.length);
+    for (const one of held) this.#host.giveBack(one, "lost");
+  }
+
+  #workersChanged(): void {
+    this.#brokerSeesWorkers();
+    this.#registry.announce();
+  }
+
+  #brokerSeesWorkers(): void {
+    if (this.#role.kind === "coordinator") this.#role.broker.workersChanged();
+  }
+
+  // ---------------------------------------------------------------- views
+
+  /** Steps of this node that wait for a slot of a worker that is there. */
   get waiting(): number {
-    return this.#queue.size;
+    let waiting = 0;
+    for (const [handler, count] of this.#wanted) if (this.#registry.serving(handler).length > 0) waiting += count;
+    return waiting;
   }
 
-  /** Steps that are ready and that no worker serves, by what they are: how many runs wait for each. */
+  /** Steps of this node that are ready and that no worker serves, by what they are: how many runs wait for each. */
   unserved(): { readonly workflow: string; readonly step: string; readonly waiting: number }[] {
-    return [...this.#unserved].map(([handler, steps]) => {
+    return [...this.#wanted].flatMap(([handler, waiting]) => {
+      if (this.#registry.serving(handler).length > 0) return [];
       const at = handler.indexOf(" ");
-      return { workflow: handler.slice(0, at), step: handler.slice(at + 1), waiting: steps.size };
+      return { workflow: handler.slice(0, at), step: handler.slice(at + 1), waiting };
     });
   }
 
@@ -100,294 +412,37 @@ export class Dispatcher {
   capacity(): { readonly workers: number; readonly slots: { readonly used: number; readonly total: number } } {
     const slots = { used: 0, total: 0 };
     let workers = 0;
-    for (const { mode, held, slots: total } of this.workers.values()) {
-      if (mode !== "running") continue;
+    for (const worker of this.#registry.workers.values()) {
+      if (worker.mode !== "running") continue;
       workers++;
-      slots.used += held.size;
-      slots.total += total;
+      slots.used += this.usedOf(worker);
+      slots.total += worker.slots;
     }
     return { workers, slots };
   }
 
-  /** The slots as one partition sees them. */
-  slotsFor(partition: number): SlotSource {
-    return {
-      request: (step) => this.#request(step),
-      withdraw: (step) => this.#withdraw(step),
-      release: (attempt) => this.#release(attempt),
-      adopt: (attempt, run, recovered) => this.#adopt(attempt, run, partition, recovered),
-      unreserve: (worker) => this.#unreserve(worker),
-    };
+  /** The slots of a worker that attempts have: exact where all partitions are here, else as it has said or the coordinator counts. */
+  usedOf(worker: WorkerEntry): number {
+    const { size } = this.#holdings.of(worker.id);
+    if (this.#host.ownership.all) return size;
+    if (this.#role.kind === "coordinator") return Math.max(size, this.#role.broker.taken(worker.id));
+    return Math.max(size, worker.status?.used ?? 0);
   }
 
-  /** Steps that want a worker: how many go before this one, or that nobody serves it. For explanations. */
-  standing(step: ReadyStep): {
-    readonly served: boolean;
-    readonly position: number;
-    readonly waiting: number;
-    readonly workers: number;
-  } {
-    const workers = this.#byHandler.get(handlerOf(step))?.length ?? 0;
-    const served = this.#queue.has(step);
-    return { served, position: served ? this.#queue.rank(step) + 1 : 0, waiting: this.#queue.size, workers };
+  /** How a step that wants a worker stands, as far as this node knows. */
+  standing(step: ReadyStep): SlotStanding {
+    const workers = this.#registry.serving(step.handler).length;
+    const want = this.#partitions.get(step.partition)?.wants.get(step);
+    if (this.#role.kind === "coordinator" && want !== undefined) return this.#role.broker.standing(want);
+    return { served: want !== undefined && workers > 0, position: undefined, waiting: this.waiting, workers };
   }
 
-  #request(step: ReadyStep): string | undefined {
-    const handler = handlerOf(step);
-    const worker = this.#pick(step, handler);
-    if (worker !== undefined && (this.#queue.size === 0 || !this.#dirty)) {
-      // Nothing that waits could have this slot: all of it was tried when a slot was freed last.
-      worker.reserved++;
-      // Whoever takes a worker's last slot begins the competition for the next one, and has had its turn. Before that there is none.
-      if (this.#queue.size > 0 || freeSlots(worker) === 0) this.#queue = this.#queue.charge(step.flow);
-      return worker.id;
-    }
-    if (this.#byHandler.has(handler)) {
-      this.#queue = this.#queue.add(step);
-      if (worker !== undefined) this.#dirty = true;
-    } else {
-      let unserved = this.#unserved.get(handler);
-      if (unserved === undefined) this.#unserved.set(handler, (unserved = new Set()));
-      unserved.add(step);
-    }
-    return undefined;
+  /** The same, exact: the coordinator is asked. */
+  async askStanding(step: ReadyStep): Promise<SlotStanding> {
+    const want = this.#partitions.get(step.partition)?.wants.get(step);
+    const told = this.#role.kind === "member" && want !== undefined ? await this.#role.client.standing(want) : undefined;
+    return told ?? this.standing(step);
   }
-
-  #withdraw(step: ReadyStep): void {
-    this.#queue = this.#queue.remove(step);
-    const handler = handlerOf(step);
-    const unserved = this.#unserved.get(handler);
-    if (unserved?.delete(step) === true && unserved.size === 0) this.#unserved.delete(handler);
-  }
-
-  #adopt(attempt: Attempt, run: Run, partition: number, recovered: boolean): void {
-    const worker = this.workers.get(attempt.worker) ?? this.#open(attempt.worker);
-    if (!recovered && worker.reserved > 0) worker.reserved--;
-    worker.held.set(attempt.id, { attempt, run, partition, recovered });
-  }
-
-  #unreserve(id: string): void {
-    const worker = this.workers.get(id);
-    if (worker === undefined || worker.reserved === 0) return;
-    worker.reserved--;
-    this.#dirty = true;
-  }
-
-  #release(attempt: Attempt): void {
-    const worker = this.workers.get(attempt.worker);
-    const held = worker?.held.get(attempt.id);
-    if (worker === undefined || held === undefined) return;
-    worker.held.delete(attempt.id);
-    // One that it had no slot for frees none: it would be offered the same again at once, and again.
-    if (held.refused !== true) worker.full = false;
-    this.#dirty = true;
-    if (worker.held.size === 0 && worker.reserved === 0 && this.#queue.size === 0 && this.#idle())
-      this.#queue = this.#queue.rest();
-  }
-
-  #idle(): boolean {
-    for (const worker of this.workers.values()) if (worker.held.size > 0 || worker.reserved > 0) return false;
-    return true;
-  }
-
-  /** Gives free slots to the steps that wait, in fair order. Called after each round of a partition. */
-  pump(): void {
-    if (!this.#dirty) return;
-    this.#dirty = false;
-    while (this.#queue.size > 0 && this.#anyFree()) {
-      let found: WorkerEntry | undefined;
-      const taken = this.#queue.takeFirst((step) => (found = this.#pick(step, handlerOf(step))) !== undefined);
-      if (taken === undefined || found === undefined) return;
-      this.#queue = taken.queue;
-      const worker = found;
-      worker.reserved++;
-      this.#host.offer(taken.item, worker.id, () => this.#unreserve(worker.id));
-    }
-  }
-
-  #anyFree(): boolean {
-    for (const worker of this.workers.values()) if (freeSlots(worker) > 0) return true;
-    return false;
-  }
-
-  /** The worker with most free slots that serves the step, of the same version of the workflow where there is one. */
-  #pick(step: ReadyStep, handler: string): WorkerEntry | undefined {
-    let best: WorkerEntry | undefined;
-    let bestFree = 0;
-    let bestSame = false;
-    for (const worker of this.#byHandler.get(handler) ?? []) {
-      const free = freeSlots(worker);
-      if (free <= 0) continue;
-      const same = worker.versions.has(versionOf(step));
-      if (best === undefined || (same && !bestSame) || (same === bestSame && free > bestFree)) {
-        best = worker;
-        bestFree = free;
-        bestSame = same;
-      }
-    }
-    return best;
-  }
-
-  /** A worker that serves the workflow, for computing keys. */
-  pickForKeys(workflow: string, version: string): string | undefined {
-    let other: string | undefined;
-    for (const worker of this.workers.values()) {
-      if (worker.mode !== "running" || worker.status === undefined) continue;
-      if (worker.versions.has(`${workflow} ${version}`)) return worker.id;
-      if (worker.status.workflows.some((one) => one.name === workflow)) other = worker.id;
-    }
-    return other;
-  }
-
-  #open(id: string): WorkerEntry {
-    const worker: WorkerEntry = {
-      id,
-      status: undefined,
-      mode: "unknown",
-      lastSeenMs: this.#host.now(),
-      deadlineMs: DEFAULT_DEADLINE_MS,
-      slots: 0,
-      reserved: 0,
-      held: new Map(),
-      handlers: new Set(),
-      versions: new Set(),
-      full: false,
-    };
-    this.workers.set(id, worker);
-    return worker;
-  }
-
-  /** A worker says how it is. */
-  report(status: WorkerStatus): void {
-    let worker = this.workers.get(status.id);
-    if (worker === undefined) {
-      if (status.mode === "stopped") return;
-      worker = this.#open(status.id);
-    }
-    const before = `${worker.mode} ${worker.slots} ${[...worker.handlers].join()} ${[...worker.versions].join()}`;
-    worker.lastSeenMs = this.#host.now();
-    worker.deadlineMs = status.deadlineMs;
-    worker.status = status;
-    worker.mode = status.mode;
-    worker.slots = status.slots;
-    worker.full = false;
-    worker.handlers.clear();
-    worker.versions.clear();
-    for (const workflow of status.workflows) {
-      worker.versions.add(`${workflow.name} ${workflow.version}`);
-      for (const step of workflow.steps) worker.handlers.add(`${workflow.name} ${step}`);
-    }
-    if (status.attempts !== undefined) this.#reconcile(worker, status.attempts);
-    // It executes more than is known here, perhaps since it was taken for dead meanwhile: it has to say what.
-    else if (status.used > worker.held.size) this.#host.ask(worker.id);
-    if (status.mode === "stopped") this.#gone(worker, "has stopped");
-    if (
-      before !== `${worker.mode} ${worker.slots} ${[...worker.handlers].join()} ${[...worker.versions].join()}` ||
-      !this.workers.has(worker.id)
-    )
-      this.#reindex();
-    this.#dirty = true;
-    this.pump();
-  }
-
-  #reconcile(worker: WorkerEntry, attempts: readonly string[]): void {
-    const known = new Set(attempts);
-    for (const held of worker.held.values()) {
-      if (!held.recovered) continue;
-      held.recovered = false;
-      if (!known.has(held.attempt.id)) this.#host.missing(held);
-    }
-    // An attempt is held before its worker hears of it, so these are over, and would keep slots that are given to others.
-    const over = attempts.filter((id) => !worker.held.has(id));
-    if (over.length > 0) this.#host.stop(worker.id, over);
-  }
-
-  /** The worker was told to drain and has answered: it is given nothing more. */
-  drain(id: string): void {
-    const worker = this.workers.get(id);
-    if (worker === undefined || worker.mode !== "running") return;
-    worker.mode = "draining";
-    this.#reindex();
-  }
-
-  /** The worker answered an assignment. */
-  answered(id: string, refused: readonly { readonly attemptId: string; readonly reason: string }[]): void {
-    const worker = this.workers.get(id);
-    for (const { attemptId, reason } of refused) {
-      const held = worker?.held.get(attemptId);
-      if (worker === undefined || held === undefined) continue;
-      if (reason === "slots") worker.full = held.refused = true;
-      if (reason === "draining") worker.mode = "draining";
-      this.#logger.debug({ worker: id, attemptId, reason }, "a worker did not take a step");
-      this.#host.giveBack(held, "returned");
-    }
-    if (refused.some(({ reason }) => reason === "draining")) this.#reindex();
-  }
-
-  /** All that workers hold may be out of date (the connection was lost): trust only what they report next. */
-  distrust(): void {
-    for (const worker of this.workers.values()) {
-      worker.lastSeenMs = this.#host.now();
-      for (const held of worker.held.values()) held.recovered = true;
-    }
-  }
-
-  /** Takes workers that have been silent for too long for dead. */
-  expire(): void {
-    const now = this.#host.now();
-    for (const worker of [...this.workers.values()]) {
-      if (now - worker.lastSeenMs <= worker.deadlineMs) continue;
-      this.#gone(worker, "is silent");
-      this.#reindex();
-    }
-    this.pump();
-  }
-
-  #gone(worker: WorkerEntry, why: string): void {
-    this.workers.delete(worker.id);
-    const held = [...worker.held.values()];
-    if (why !== "has stopped" || held.length > 0)
-      this.#logger.warn(
-        { worker: worker.id, attempts: held.length, silentMs: this.#host.now() - worker.lastSeenMs },
-        `a worker ${why}: its steps are given to others`,
-      );
-    for (const one of held) this.#host.giveBack(one, "lost");
-  }
-
-  #reindex(): void {
-    this.#byHandler.clear();
-    for (const worker of this.workers.values()) {
-      if (worker.mode !== "running") continue;
-      for (const handler of worker.handlers) {
-        const list = this.#byHandler.get(handler);
-        if (list === undefined) this.#byHandler.set(handler, [worker]);
-        else list.push(worker);
-      }
-    }
-    for (const [handler, steps] of this.#unserved) {
-      if (!this.#byHandler.has(handler)) continue;
-      this.#unserved.delete(handler);
-      for (const step of [...steps].sort((a, b) => a.order - b.order)) this.#queue = this.#queue.add(step);
-    }
-    for (const step of [...this.#queue]) {
-      const handler = handlerOf(step);
-      if (this.#byHandler.has(handler)) continue;
-      this.#queue = this.#queue.remove(step);
-      let unserved = this.#unserved.get(handler);
-      if (unserved === undefined) this.#unserved.set(handler, (unserved = new Set()));
-      unserved.add(step);
-    }
-    this.#dirty = true;
-    for (const listener of this.#workerListeners) listener();
-  }
-}
-
-function freeSlots(worker: WorkerEntry): number {
-  return worker.mode === "running" && !worker.full ? worker.slots - worker.held.size - worker.reserved : 0;
-}
-
-function handlerOf(step: ReadyStep): string {
-  return step.handler;
 }
 
 function versionOf(step: ReadyStep): string {

@@ -4,6 +4,7 @@
 import { position } from "../../machines/group/index.ts";
 import type { Explanation } from "../protocol/view.ts";
 import { formatDuration } from "../workflow/duration.ts";
+import type { SlotStanding } from "../protocol/slots.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Group } from "./group.ts";
 import type { PartitionCore } from "./partition-core.ts";
@@ -12,8 +13,31 @@ import { iso } from "./views.ts";
 
 const SHOWN_HOLDERS = 10;
 
-export function explain(core: PartitionCore, run: Run, dispatcher: Dispatcher, nowMs: number): Explanation {
-  if (run.live !== undefined) return explainActive(core, run, dispatcher, nowMs);
+/** What it asks about workers. */
+export interface ExplainSlots {
+  pickForKeys(workflow: string, version: string): string | undefined;
+  standing(step: ReadyStep): SlotStanding;
+}
+
+/** The same as `explain`, exact also where another node gives out the slots: that one is asked, where it matters. */
+export async function explainFromAnywhere(
+  core: PartitionCore,
+  run: Run,
+  dispatcher: Dispatcher,
+  now: () => number,
+): Promise<Explanation> {
+  const wanted = wantedStep(core, run);
+  if (wanted === undefined) return explain(core, run, dispatcher, now());
+  const standing = await dispatcher.askStanding(wanted);
+  const slots: ExplainSlots = {
+    pickForKeys: (workflow, version) => dispatcher.pickForKeys(workflow, version),
+    standing: (step) => (step === wanted ? standing : dispatcher.standing(step)),
+  };
+  return explain(core, run, slots, now());
+}
+
+export function explain(core: PartitionCore, run: Run, slots: ExplainSlots, nowMs: number): Explanation {
+  if (run.live !== undefined) return explainActive(core, run, slots, nowMs);
   const base = { id: run.run, status: "QUEUED" as const };
   if (run.phase === "scheduled") {
     const due = run.rest?.notBefore ?? nowMs;
@@ -26,7 +50,7 @@ export function explain(core: PartitionCore, run: Run, dispatcher: Dispatcher, n
   }
   if (run.phase === "keying") {
     const { name, version } = run.workflow.spec;
-    const worker = dispatcher.pickForKeys(name, version);
+    const worker = slots.pickForKeys(name, version);
     const sentence =
       worker === undefined
         ? `It waits for its concurrency key, which a worker node computes, and no worker serves workflow "${name}".`
@@ -69,13 +93,19 @@ function explainWaiting(run: Run, base: { readonly id: string; readonly status: 
   };
 }
 
-function explainActive(core: PartitionCore, run: Run, dispatcher: Dispatcher, nowMs: number): Explanation {
+/** Its step that wants a worker. */
+function wantedStep(core: PartitionCore, run: Run): ReadyStep | undefined {
+  if (run.live === undefined || run.live.ready.size === 0 || core.describe(run)?.reason !== undefined) return undefined;
+  const [first] = run.live.ready.values();
+  return first;
+}
+
+function explainActive(core: PartitionCore, run: Run, slots: ExplainSlots, nowMs: number): Explanation {
   const description = core.describe(run);
   const base = { id: run.run, status: description?.status ?? "RUNNING" };
   const steps = Object.entries(description?.steps ?? {});
-  for (const [step, ready] of run.live?.ready ?? []) {
-    if (description?.reason === undefined) return { ...base, step, ...explainReady(step, ready, dispatcher) };
-  }
+  const wanted = wantedStep(core, run);
+  if (wanted !== undefined) return { ...base, step: wanted.step, ...explainReady(wanted, slots) };
   const stopping = steps.find(([, { status }]) => status === "STOPPING");
   if (stopping !== undefined) {
     const [step] = stopping;
@@ -114,22 +144,25 @@ function explainActive(core: PartitionCore, run: Run, dispatcher: Dispatcher, no
 }
 
 function explainReady(
-  step: string,
   ready: ReadyStep,
-  dispatcher: Dispatcher,
+  slots: ExplainSlots,
 ): Pick<Explanation, "sentence" | "waitingFor" | "position" | "waiting"> {
-  const { served, position: place, waiting, workers } = dispatcher.standing(ready);
+  const { served, position: place, waiting, workers } = slots.standing(ready);
+  const { step } = ready;
   const { name } = ready.run.workflow.spec;
   if (!served)
     return {
       waitingFor: "worker",
       sentence: `Step "${step}" is ready, but no worker serves step "${step}" of workflow "${name}".`,
     };
+  const wait = `Step "${step}" is ready and waits for a free slot on ${workers === 1 ? "the one worker" : `one of the ${workers} workers`} that ${workers === 1 ? "serves" : "serve"} it`;
+  // The node that gives the slots out does not answer at the moment.
+  if (place === undefined) return { waitingFor: "slot", sentence: `${wait}.` };
   return {
     waitingFor: "slot",
     position: place,
     waiting,
-    sentence: `Step "${step}" is ready and waits for a free slot on ${workers === 1 ? "the one worker" : `one of the ${workers} workers`} that ${workers === 1 ? "serves" : "serve"} it; it is ${ordinal(place)} of ${waiting} in the fair order.`,
+    sentence: `${wait}; it is ${ordinal(place)} of ${waiting} in the fair order.`,
   };
 }
 

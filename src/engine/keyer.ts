@@ -28,7 +28,7 @@ const RETRY_MS = 200;
 export class Keyer {
   readonly #options: KeyerOptions;
   /** What is asked for at the moment, or waits for a worker. */
-  readonly #busy = new Set<string>();
+  readonly #busy = new Map<string, Partition>();
   readonly #waiting = new Map<string, { readonly partition: Partition; readonly workflow: CompiledWorkflow }>();
   #stopped = false;
 
@@ -46,10 +46,16 @@ export class Keyer {
     this.#stopped = true;
   }
 
+  /** The partition has left this node: nothing is asked for it any more. */
+  drop(number: number): void {
+    for (const [id, { partition }] of this.#waiting) if (partition.number === number) this.#waiting.delete(id);
+    for (const [id, partition] of this.#busy) if (partition.number === number) this.#busy.delete(id);
+  }
+
   /** Runs of this workflow wait for their keys in this partition. */
   want(partition: Partition, workflow: CompiledWorkflow): void {
     const id = `${partition.number} ${workflow.name}`;
-    if (this.#busy.has(id) || this.#stopped) return;
+    if (this.#busy.get(id) === partition || this.#stopped) return;
     const runs = partition.core.keyingHead(workflow.name, BATCH);
     const [first] = runs;
     if (first === undefined) return;
@@ -59,7 +65,8 @@ export class Keyer {
       this.#waiting.set(id, { partition, workflow });
       return;
     }
-    this.#busy.add(id);
+    this.#waiting.delete(id);
+    this.#busy.set(id, partition);
     void this.#ask(id, partition, workflow, worker, runs);
   }
 
@@ -84,10 +91,7 @@ export class Keyer {
       partition.enqueue({
         type: "keyed",
         answer,
-        done: () => {
-          this.#busy.delete(id);
-          this.want(partition, workflow);
-        },
+        done: () => this.#next(id, partition, workflow),
       });
     } catch (error) {
       logger.warn(
@@ -95,10 +99,14 @@ export class Keyer {
         "a worker did not answer with keys; asking again",
       );
       const { setTimer = systemClock.setTimer } = this.#options;
-      setTimer(() => {
-        this.#busy.delete(id);
-        this.want(partition, workflow);
-      }, RETRY_MS);
+      setTimer(() => this.#next(id, partition, workflow), RETRY_MS);
     }
+  }
+
+  #next(id: string, partition: Partition, workflow: CompiledWorkflow): void {
+    // Else it has left this node meanwhile.
+    if (this.#busy.get(id) !== partition) return;
+    this.#busy.delete(id);
+    this.want(partition, workflow);
   }
 }

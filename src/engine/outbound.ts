@@ -6,20 +6,22 @@ import type { Logger } from "pino";
 import type { Connection } from "../nats/connection.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { RunChangeMessage } from "../protocol/view.ts";
-import type { WorkAnswer } from "../protocol/work.ts";
+import type { WorkAnswer, WorkMessage } from "../protocol/work.ts";
 import type { Effect } from "./core/batch-builder.ts";
 import type { Counters } from "./counters.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Keyer } from "./keyer.ts";
+import type { OwnedPartitions } from "./owned-partitions.ts";
 import type { EffectHandler, Partition } from "./partition.ts";
 import type { Attempt, Run } from "./run.ts";
+import type { ExecutedAttempt } from "./slots/holdings.ts";
 
 export interface OutboundOptions {
   readonly connection: Connection;
   readonly names: Names;
   readonly dispatcher: Dispatcher;
   readonly keyer: Keyer;
-  readonly partitions: readonly Partition[];
+  readonly partitions: OwnedPartitions;
   readonly committed: (partition: Partition, seq: number, text: string) => void;
   readonly counters: Counters;
   readonly logger: Logger;
@@ -70,7 +72,7 @@ export class Outbound implements EffectHandler {
       case "assign":
         this.#collect(this.#assignments, effect.attempt.worker, {
           attempt: effect.attempt,
-          json: assignmentJson(partition, effect.run, effect.attempt, names),
+          json: assignmentJson(partition, effect.run, effect.attempt, names, partitions.epochOf(partition.number)),
         });
         return;
       case "stop": {
@@ -90,7 +92,7 @@ export class Outbound implements EffectHandler {
       }
       case "handover": {
         const { to, n, creation } = effect;
-        partitions[to]?.enqueue({
+        partitions.get(to)?.enqueue({
           type: "creation",
           source: `p${partition.number}`,
           position: [n, 0],
@@ -166,13 +168,12 @@ export class Outbound implements EffectHandler {
         if (this.#stopped || connection.isClosed) return;
         logger.debug({ err: error, worker, attempts: open.length }, "a worker did not answer an assignment; sending it again");
         await new Promise((resolve) => setTimeout(resolve, REPEAT_MS / 2));
-        open = open.filter(({ attempt }) => !attempt.over && dispatcher.workers.get(worker)?.held.has(attempt.id) === true);
+        open = open.filter(({ attempt }) => !attempt.over && dispatcher.holds(worker, attempt.id));
       }
     }
   }
 
   #sendStops(worker: string, stops: readonly PendingStop[]): void {
-    const { connection, names } = this.#options;
     const attempts = stops.map(({ run, attempt, partition, reason }) => ({
       attemptId: attempt.id,
       partition,
@@ -181,19 +182,36 @@ export class Outbound implements EffectHandler {
       reason,
       graceMs: run.workflow.spec.graceMs,
     }));
-    connection.publish(names.work(worker), JSON.stringify({ type: "stop", attempts }));
+    this.#publishStops(worker, attempts);
   }
 
   /** Stops attempts that are over, but that the worker executes still. */
-  stopOver(worker: string, attemptIds: readonly string[]): void {
-    const { connection, names, logger } = this.#options;
-    logger.info({ worker, attempts: attemptIds.length }, "a worker executes steps that are over; it is told to stop them");
-    const attempts = attemptIds.map((attemptId) => {
-      const [run = "", step = ""] = attemptId.split(".");
-      // The partition is that of an answer for attempts that the worker does not know, and it knows these.
-      return { attemptId, partition: 0, run, step, reason: "ATTEMPT_OVER", graceMs: OVER_GRACE_MS };
+  stopOver(worker: string, executed: readonly ExecutedAttempt[]): void {
+    this.#options.logger.info(
+      { worker, attempts: executed.length },
+      "a worker executes steps that are over; it is told to stop them",
+    );
+    const attempts = executed.map(({ id, partition }) => {
+      const [run = "", step = ""] = id.split(".");
+      return { attemptId: id, partition, run, step, reason: "ATTEMPT_OVER", graceMs: OVER_GRACE_MS };
     });
+    this.#publishStops(worker, attempts);
+  }
+
+  #publishStops(worker: string, stops: Extract<WorkMessage, { readonly type: "stop" }>["attempts"]): void {
+    const { connection, names, partitions } = this.#options;
+    const attempts = stops.map((stop) => ({ ...stop, epoch: partitions.epochOf(stop.partition) }));
     connection.publish(names.work(worker), JSON.stringify({ type: "stop", attempts }));
+  }
+
+  /** The partition has left this node: its new owner goes on with its stops. */
+  drop(number: number): void {
+    for (const [id, { partition }] of this.#stops) if (partition === number) this.#stops.delete(id);
+    for (const [worker, stops] of this.#newStops) {
+      const others = stops.filter(({ partition }) => partition !== number);
+      if (others.length > 0) this.#newStops.set(worker, others);
+      else this.#newStops.delete(worker);
+    }
   }
 
   #repeat(): void {
@@ -243,8 +261,14 @@ export function payloadJson(run: Run, names: Pick<Names, "eventsStream">): strin
   return json;
 }
 
-/** The `Assignment` of an attempt. */
-export function assignmentJson(partition: Partition, run: Run, attempt: Attempt, names: Pick<Names, "eventsStream">): string {
+/** The `Assignment` of an attempt. `epoch`: of the partition's ownership; undefined where it is not owned any more. */
+export function assignmentJson(
+  partition: Partition,
+  run: Run,
+  attempt: Attempt,
+  names: Pick<Names, "eventsStream">,
+  epoch = 0,
+): string {
   const { spec } = run.workflow;
   const ancestors = run.workflow.ancestors[attempt.step] ?? [];
   const outputs: Record<string, unknown> = {};
@@ -258,7 +282,7 @@ export function assignmentJson(partition: Partition, run: Run, attempt: Attempt,
   }
   // Ids and the names of limits, workflows and steps need no escaping: their characters are those of subject tokens.
   const keys = run.groups.map(({ limit, key }) => `{"limit":"${limit}","key":${JSON.stringify(key)}}`);
-  return `{"attemptId":"${attempt.id}","partition":${partition.number},"run":"${run.run}","workflow":"${spec.name}","version":${JSON.stringify(spec.version)},"step":"${attempt.step}","attempt":${attempt.number},"outputs":${
+  return `{"attemptId":"${attempt.id}","partition":${partition.number},"epoch":${epoch},"run":"${run.run}","workflow":"${spec.name}","version":${JSON.stringify(spec.version)},"step":"${attempt.step}","attempt":${attempt.number},"outputs":${
     ancestors.length === 0 ? "{}" : JSON.stringify(outputs)
   },"keys":[${keys.join(",")}]${payloadJson(run, names)}}`;
 }

@@ -25,14 +25,14 @@ export class WorkerViews {
   }
 
   list(): Page<WorkerView> {
-    return { items: [...this.#sources.dispatcher.workers.values()].flatMap((worker) => viewOf(worker) ?? []) };
+    return { items: [...this.#sources.dispatcher.workers.values()].flatMap((worker) => this.#view(worker) ?? []) };
   }
 
   /** Resolves when the worker has said that it takes nothing new: it finishes what it has, hands the rest back, and ends. */
   async drain(id: string): Promise<WorkerView> {
     const { connection, names, dispatcher } = this.#sources;
     const worker = dispatcher.workers.get(id);
-    const view = worker && viewOf(worker);
+    const view = worker && this.#view(worker);
     if (view === undefined)
       throw new RequestError(`worker.drain: there is no worker "${id}"`, {
         operation: "worker.drain",
@@ -53,13 +53,14 @@ export class WorkerViews {
     dispatcher.drain(id);
     return { ...view, mode: "draining" };
   }
-}
 
-/** Undefined for one that is known only by what it holds. */
-function viewOf(worker: WorkerEntry): WorkerView | undefined {
-  const { status, mode, held, lastSeenMs } = worker;
-  if (status === undefined || mode === "unknown") return undefined;
-  const { id, name, slots, startedAt, host, pid, sluiceVersion, workflows } = status;
-  const lastSeenAt = iso(Date.now() - (performance.now() - lastSeenMs));
-  return { id, name, mode, slots, used: held.size, lastSeenAt, startedAt, host, pid, sluiceVersion, workflows };
+  /** Undefined for one that is known only by what it holds. */
+  #view(worker: WorkerEntry): WorkerView | undefined {
+    const { status, mode, lastSeenMs } = worker;
+    if (status === undefined || mode === "unknown") return undefined;
+    const { id, name, slots, startedAt, host, pid, sluiceVersion, workflows } = status;
+    const lastSeenAt = iso(Date.now() - (performance.now() - lastSeenMs));
+    const used = this.#sources.dispatcher.usedOf(worker);
+    return { id, name, mode, slots, used, lastSeenAt, startedAt, host, pid, sluiceVersion, workflows };
+  }
 }

@@ -31,11 +31,23 @@ export interface EventRef {
   readonly seq: number;
 }
 
+/** The number of each partition's present ownership: it grows with every change of owner. */
+export type Epochs = Readonly<Record<number, number>>;
+
+/** Published by an engine on `sluice.engines.hello` when it has started, has reconnected, or has become the owner of a partition. */
+export interface EngineHello {
+  readonly engine: string;
+  /** Of the partitions that it owns. */
+  readonly epochs?: Epochs;
+}
+
 /** One execution of a step, handed to a worker. The same `attemptId` twice means the same execution: start it once. */
 export interface Assignment {
   readonly attemptId: string;
   /** The partition whose inbox the result goes to. */
   readonly partition: number;
+  /** Of the partition's ownership: a worker refuses what an earlier owner sends. Missing from engines of the release before: 0. */
+  readonly epoch?: number;
   readonly run: string;
   readonly workflow: string;
   readonly version: string;
@@ -72,6 +84,8 @@ export type WorkMessage =
       readonly attempts: readonly {
         readonly attemptId: string;
         readonly partition: number;
+        /** As in an assignment; one of an earlier owner is left alone. */
+        readonly epoch?: number;
         readonly run: string;
         readonly step: string;
         readonly reason: string;
@@ -80,16 +94,16 @@ export type WorkMessage =
     }
   /** Compute the function keys of these runs (all limits of the workflow whose key is a function). Answered with KeyAnswer. */
   | { readonly type: "keys"; readonly workflow: string; readonly version: string; readonly items: readonly KeyRequestItem[] }
-  /** Answered with WorkerStatus, with `attempts` filled in. */
-  | { readonly type: "report" }
+  /** Answered with WorkerStatus, with `attempts` filled in; with `all`, it is published too, for the other engines. */
+  | { readonly type: "report"; readonly epochs?: Epochs; readonly all?: boolean }
   /** Take nothing new, finish, hand the rest back, end. Answered with `{ ok: true }`. */
   | { readonly type: "drain" };
 
 export interface WorkAnswer {
   /** attemptIds that run now (or ran already). */
   readonly taken: readonly string[];
-  /** Those that it will not run, and why: no slot free, draining, no such handler. */
-  readonly refused: readonly { readonly attemptId: string; readonly reason: "slots" | "draining" | "handler" }[];
+  /** Those that it will not run, and why: no slot free, draining, no such handler, sent by an earlier owner of the partition. */
+  readonly refused: readonly { readonly attemptId: string; readonly reason: "slots" | "draining" | "handler" | "epoch" }[];
   /** Slots free after this. */
   readonly free: number;
 }
@@ -118,8 +132,13 @@ export interface WorkerStatus {
   readonly sluiceVersion: string;
   /** What it serves. */
   readonly workflows: readonly { readonly name: string; readonly version: string; readonly steps: readonly string[] }[];
-  /** Attempts that it runs, or whose results the server has not acknowledged yet. Only in answers to `report` and `engineHello`. */
-  readonly attempts?: readonly string[];
+  /**
+   * Attempts that it runs, or whose results the server has not acknowledged yet. Only in answers to `report` and `engineHello`. Workers of
+   * the release before say ids only.
+   */
+  readonly attempts?: readonly (string | { readonly id: string; readonly partition: number })[];
+  /** The latest owners that it knows of: what it says of its attempts holds for these. With `attempts`; not from the release before. */
+  readonly epochs?: Epochs;
 }
 
 /** One result in an inbox message of type `results`. */

@@ -51,6 +51,8 @@ export class TestEngine {
     const { clock, logger, store } = options;
     this.dispatcher = new Dispatcher(
       {
+        self: () => "test",
+        ownership: { epochOf: () => 1, all: true },
         offer: (step, worker, refused) => this.partitions[step.partition]?.enqueue({ type: "assign", step, worker, refused }),
         giveBack: (held, how) => this.#giveBack(held, how),
         // Messages in memory are neither late nor lost, so a worker never executes what is over.
@@ -62,6 +64,7 @@ export class TestEngine {
       },
       logger,
     );
+    this.dispatcher.setCoordinator("test");
     this.#keyer = new Keyer({
       dispatcher: this.dispatcher,
       ask: (worker, message) => {

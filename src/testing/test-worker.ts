@@ -133,7 +133,7 @@ export class TestWorker {
         version: spec.version,
         steps: spec.steps.map(({ name }) => name),
       })),
-      ...(withAttempts && { attempts: this.#executor.table.ids() }),
+      ...(withAttempts && { attempts: this.#executor.table.list() }),
     };
   }
 }

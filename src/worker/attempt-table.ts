@@ -60,7 +60,8 @@ export class AttemptTable {
     return this.#running.values();
   }
 
-  ids(): string[] {
-    return [...this.#running.keys()];
+  /** All that run, as a status tells of them. */
+  list(): { readonly id: string; readonly partition: number }[] {
+    return Array.from(this.#running.values(), ({ assignment: { attemptId, partition } }) => ({ id: attemptId, partition }));
   }
 }

@@ -9,6 +9,7 @@ import type { StepHandler } from "../workflow/workflow.ts";
 import { Attempt, type Abort } from "./attempt.ts";
 import { AttemptTable } from "./attempt-table.ts";
 import { HandlerContext } from "./handler-context.ts";
+import { EpochTable } from "./epoch-table.ts";
 import type { HandlerRegistry, ServedWorkflow } from "./handler-registry.ts";
 import type { InputLoader, LoadedInput } from "./input-loader.ts";
 import type { Result } from "./result-outbox.ts";
@@ -35,6 +36,7 @@ type StopRequest = Extract<WorkMessage, { readonly type: "stop" }>["attempts"][n
 
 export class Executor {
   readonly table: AttemptTable;
+  readonly epochs = new EpochTable();
   readonly #options: ExecutorOptions;
   readonly #clock: Clock;
   /** False: every assignment is refused as `draining`. */
@@ -53,11 +55,15 @@ export class Executor {
    */
   take(assignments: readonly Assignment[]): { readonly answer: WorkAnswer; readonly start: () => void } {
     const taken: string[] = [];
-    const refused: { attemptId: string; reason: "slots" | "draining" | "handler" }[] = [];
+    const refused: WorkAnswer["refused"][number][] = [];
     const starts: Start[] = [];
     const { table } = this;
     for (const assignment of assignments) {
-      const { attemptId } = assignment;
+      const { attemptId, partition, epoch } = assignment;
+      if (!this.epochs.accepts(partition, epoch)) {
+        refused.push({ attemptId, reason: "epoch" });
+        continue;
+      }
       if (table.knows(attemptId)) {
         taken.push(attemptId);
         continue;
@@ -77,9 +83,10 @@ export class Executor {
     return { answer: { taken, refused, free: this.accepting ? table.free : 0 }, start: () => this.#startAll(starts) };
   }
 
-  /** Aborts an attempt as the engine asked; unknown ones are confirmed as stopped. */
+  /** Aborts an attempt as the engine asked; unknown ones are confirmed as stopped. What an earlier owner asks is left alone. */
   stop(request: StopRequest): void {
     const { table } = this;
+    if (!this.epochs.accepts(request.partition, request.epoch)) return;
     const attempt = table.get(request.attemptId);
     if (attempt === undefined) {
       // The result of one that has ended is on its way, or was there before the request.

@@ -84,15 +84,13 @@ export class ResultOutbox {
     this.#schedule(lane);
   }
 
-  /** Ids of attempts whose results are not acknowledged. */
-  attemptIds(): string[] {
-    const ids: string[] = [];
-    for (const lane of this.#lanes.values()) {
-      for (const { attemptId } of lane.failed) ids.push(attemptId);
-      for (const batch of lane.inFlight) for (const { attemptId } of batch) ids.push(attemptId);
-      for (const { attemptId } of lane.waiting) ids.push(attemptId);
-    }
-    return ids;
+  /** The attempts whose results are not acknowledged, as a status tells of them. */
+  attempts(): { readonly id: string; readonly partition: number }[] {
+    const attempts: { id: string; partition: number }[] = [];
+    for (const { partition, failed, inFlight, waiting } of this.#lanes.values())
+      for (const results of [failed, ...inFlight, waiting])
+        for (const { attemptId } of results) attempts.push({ id: attemptId, partition });
+    return attempts;
   }
 
   /** Tries at once what waits to be sent again: the server is back. */

@@ -145,7 +145,8 @@ class WorkerNode implements Worker {
         })),
       },
       used: () => this.#executor.table.used,
-      attempts: () => [...this.#executor.table.ids(), ...this.#outbox.attemptIds()],
+      attempts: () => [...this.#executor.table.list(), ...this.#outbox.attempts()],
+      epochs: () => this.#executor.epochs.toJSON(),
       publish: (data) => this.#connected.publish(this.#names.workerStatus(this.id), data),
       roundTrip: () => this.#connected.flush(),
       onContactLost: (silentMs) => {
@@ -351,8 +352,10 @@ class WorkerNode implements Worker {
   #open(): void {
     const connection = this.#connected;
     connection.subscribe(this.#names.work(this.id), this.#onWork);
-    connection.subscribe(this.#names.engineHello, () => {
-      if (this.#isOpen) this.#reporter.publish({ withAttempts: true });
+    connection.subscribe(this.#names.engineHello, (message) => {
+      if (!this.#isOpen) return;
+      this.#executor.epochs.learn(epochsOf(message));
+      this.#reporter.publish({ withAttempts: true });
     });
     this.#reporter.start();
   }
@@ -426,7 +429,9 @@ class WorkerNode implements Worker {
         );
         break;
       case "report":
+        this.#executor.epochs.learn(work.epochs);
         message.respond(JSON.stringify(this.#reporter.status({ withAttempts: true })));
+        if (work.all === true) this.#reporter.publish({ withAttempts: true });
         break;
       case "drain":
         message.respond('{"ok":true}');
@@ -435,4 +440,13 @@ class WorkerNode implements Worker {
         break;
     }
   };
+}
+
+/** Engines of the release before say nothing that counts here. */
+function epochsOf(message: Message): unknown {
+  try {
+    return message.json<{ readonly epochs?: unknown } | null>()?.epochs;
+  } catch {
+    return undefined;
+  }
 }

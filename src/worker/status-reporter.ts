@@ -4,14 +4,15 @@
  */
 import type { Logger } from "pino";
 import type { WorkerMode } from "../../machines/worker/worker-life.ts";
-import type { WorkerStatus } from "../protocol/work.ts";
+import type { Epochs, WorkerStatus } from "../protocol/work.ts";
 
 export interface StatusReporterOptions {
   /** Everything of the status that does not change. */
-  readonly fixed: Omit<WorkerStatus, "mode" | "used" | "attempts">;
+  readonly fixed: Omit<WorkerStatus, "mode" | "used" | "attempts" | "epochs">;
   readonly used: () => number;
   /** Attempts that run or whose results are not acknowledged. */
-  readonly attempts: () => readonly string[];
+  readonly attempts: () => NonNullable<WorkerStatus["attempts"]>;
+  readonly epochs: () => Epochs;
   readonly publish: (data: string) => void;
   /** Resolves when the server has answered; rejects where it cannot. */
   readonly roundTrip: () => Promise<void>;
@@ -70,8 +71,8 @@ export class StatusReporter {
   }
 
   status({ withAttempts }: { readonly withAttempts: boolean }): WorkerStatus {
-    const { fixed, used, attempts } = this.#options;
-    return { ...fixed, mode: this.#mode, used: used(), ...(withAttempts ? { attempts: attempts() } : {}) };
+    const { fixed, used, attempts, epochs } = this.#options;
+    return { ...fixed, mode: this.#mode, used: used(), ...(withAttempts && { attempts: attempts(), epochs: epochs() }) };
   }
 
   readonly #beat = (): void => {

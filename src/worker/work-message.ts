@@ -32,6 +32,7 @@ function isAssignment(value: unknown): boolean {
     isObject(value) &&
     isText(value["attemptId"]) &&
     typeof value["partition"] === "number" &&
+    isEpoch(value["epoch"]) &&
     isText(value["run"]) &&
     isText(value["workflow"]) &&
     isText(value["step"]) &&
@@ -46,9 +47,15 @@ function isStop(value: unknown): boolean {
     isObject(value) &&
     isText(value["attemptId"]) &&
     typeof value["partition"] === "number" &&
+    isEpoch(value["epoch"]) &&
     isText(value["reason"]) &&
     typeof value["graceMs"] === "number"
   );
+}
+
+/** Engines of the release before say none. */
+function isEpoch(value: unknown): boolean {
+  return value === undefined || Number.isSafeInteger(value);
 }
 
 function isReference(value: unknown): boolean {

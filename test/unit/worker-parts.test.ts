@@ -96,7 +96,7 @@ describe("the outbox of results", () => {
     for (const id of ids(3, 30)) outbox.add(0, result(id));
     await new Promise((resolve) => setImmediate(resolve));
     expect(inbox.pending).toHaveLength(0);
-    expect(outbox.attemptIds()).toEqual([...ids(0, 30), "other"]);
+    expect(outbox.attempts().map(({ id }) => id)).toEqual([...ids(0, 30), "other"]);
     first.acknowledge();
     expect((await inbox.next()).ids).toEqual(ids(3, 30));
   });
@@ -178,7 +178,7 @@ describe("the outbox of results", () => {
 describe("the status of a worker", () => {
   function setup() {
     let now = 0;
-    const published: { mode: string; attempts?: string[] }[] = [];
+    const published: { mode: string; attempts?: object[] }[] = [];
     const lost: number[] = [];
     const answers: { resolve(): void; reject(): void }[] = [];
     const reporter = new StatusReporter({
@@ -195,7 +195,8 @@ describe("the status of a worker", () => {
         workflows: [],
       },
       used: () => 1,
-      attempts: () => ["a"],
+      attempts: () => [{ id: "a", partition: 3 }],
+      epochs: () => ({ 3: 2 }),
       publish: (data) => void published.push(JSON.parse(data)),
       roundTrip: () => new Promise((resolve, reject) => answers.push({ resolve, reject: () => reject(new Error("away")) })),
       onContactLost: (silentMs) => void lost.push(silentMs),
@@ -244,7 +245,7 @@ describe("the status of a worker", () => {
       expect(reporter.isInContact).toBe(false);
       answers.shift()?.resolve();
       await vi.waitFor(() => expect(reporter.isInContact).toBe(true));
-      expect(published).toEqual([expect.objectContaining({ attempts: ["a"] })]);
+      expect(published).toEqual([expect.objectContaining({ attempts: [{ id: "a", partition: 3 }], epochs: { 3: 2 } })]);
       expect(lost).toHaveLength(1);
     } finally {
       reporter.stop();
