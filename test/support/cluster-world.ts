@@ -3,7 +3,8 @@
  * answer, or quicker for another; what nodes take and give back is written down.
  */
 import { pino } from "pino";
-import { createMembership, type Membership, type MembershipOptions } from "../../src/engine/cluster/membership.ts";
+import { createMembership, type Membership } from "../../src/engine/cluster/membership.ts";
+import type { MembershipOptions } from "../../src/engine/cluster/membership-options.ts";
 import type { MapBucket } from "../../src/engine/cluster/map-store.ts";
 import type { ClusterMap, Role } from "../../src/engine/cluster/cluster-map.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";

@@ -77,6 +77,20 @@ export function isSettled(map: ClusterMap, partitions: number): boolean {
   });
 }
 
+/**
+ * What that node is to give back now. One role per cluster at a time, and only while nothing else is on its way; all at once when there is
+ * nobody to take them. A leaving node does not wait for ever: `stalled`, when the map has not changed for long.
+ */
+export function handoversDue(map: ClusterMap, partitions: number, node: string, stalled: boolean): Role[] {
+  const moves = movesOf(map, partitions);
+  const own = moves.filter(({ from }) => from === node);
+  const [next] = moves;
+  if (next === undefined || own.length === 0) return [];
+  if (next.to === undefined) return own.map(({ role }) => role);
+  if (isSettled(map, partitions)) return next.from === node ? [next.role] : [];
+  return stalled && map.nodes[node]?.leaving ? own.slice(0, 1).map(({ role }) => role) : [];
+}
+
 function weight(node: string, partition: number): number {
   return hash(`${node} ${partition}`);
 }

@@ -10,62 +10,17 @@
 import type { Logger } from "pino";
 import type { OwnershipMode } from "../../../machines/cluster/partition-ownership.ts";
 import type { Clock } from "../../clock.ts";
-import { isSettled, movesOf } from "./assignment.ts";
-import {
-  type ClusterMap,
-  epochOf,
-  type Member,
-  type NodeDescription,
-  ownerOf,
-  type Role,
-  setDefinitionsSeq,
-} from "./cluster-map.ts";
-import { type LifeMode, Machines } from "./machines.ts";
-import { type MapBucket, MapStore } from "./map-store.ts";
+import { handoversDue } from "./assignment.ts";
+import { type ClusterMap, epochOf, ownerOf, type Role, setDefinitionsSeq } from "./cluster-map.ts";
+import { Look, Looks } from "./looks.ts";
+import { Machines } from "./machines.ts";
+import { MapStore } from "./map-store.ts";
+import type { MembershipOptions } from "./membership-options.ts";
 import type { OwnershipView } from "./ownership-view.ts";
-import { Session, sessionKey, type SessionRecord, SessionWatch } from "./session.ts";
+import { type NodeView, viewNodes } from "./node-view.ts";
+import { OtherMembers } from "./other-members.ts";
+import { Session } from "./session.ts";
 import { fulfil, type Wishes } from "./wishes.ts";
-
-export interface MembershipOptions {
-  readonly bucket: MapBucket;
-  readonly node: NodeDescription;
-  /** Ids of nodes: part of a key of the bucket. Asked again each time that the node was taken for dead. */
-  readonly newId: () => string;
-  readonly partitions: number;
-  /** After that time without a sign of life others take what this node has. */
-  readonly ttlMs: number;
-  /** How long `stop` waits for NATS and for those that take over; then it leaves without a word. Default 30 s. */
-  readonly leaveTimeoutMs?: number;
-  /** How long a role that could not be taken is left alone. Default 1 s. */
-  readonly restMs?: number;
-  /** Must be monotonic; by default the process's. */
-  readonly clock?: Clock;
-  /** For what is shown. */
-  readonly isoNow?: () => string;
-  readonly logger: Logger;
-  /** Tells the others that the map has changed. May get lost. */
-  readonly announce: () => void;
-  /** For the session's record; asked at each renewal. */
-  readonly info?: () => unknown;
-  /** Claim it in the journal, recover, start. When it rejects, the role is freed and tried again later. */
-  readonly take: (role: Role, epoch: number) => Promise<void>;
-  /** Stop gracefully, write a snapshot. When it rejects, the role is dropped and given away all the same. */
-  readonly giveBack: (role: Role) => Promise<void>;
-  /** At once, without a word; also while it is being taken or given back. May be called when there is nothing any more. */
-  readonly drop: (role: Role) => void;
-  /** It was taken for dead: all was dropped, and it joins anew under another id. */
-  readonly onOutcast: () => void;
-}
-
-/** A member as it is shown. */
-export interface NodeView extends Member {
-  readonly id: string;
-  readonly self: boolean;
-  /** The state of its machine where that is known (`self`), else what the map and its session say. */
-  readonly state: LifeMode | "silent";
-  readonly silentMs?: number;
-  readonly roles: readonly { readonly role: Role; readonly epoch: number; readonly mode: OwnershipMode }[];
-}
 
 export interface Membership extends OwnershipView {
   /** Resolves when it is a member; what it owns is then on its way. Waits for NATS; ends early when stopped. */
@@ -88,10 +43,6 @@ export function createMembership(options: MembershipOptions): Membership {
   return new Membering(options);
 }
 
-/** How far a look goes: each includes those before it. */
-const Look = { nowhere: 0, write: 1, map: 2, sessions: 3 } as const;
-type Look = (typeof Look)[keyof typeof Look];
-
 const MAX_RETRY_MS = 500;
 
 const monotonicClock: Clock = {
@@ -108,17 +59,11 @@ class Membering implements Membership {
   readonly #logger: Logger;
   readonly #machines: Machines;
   readonly #store: MapStore;
-  readonly #watch: SessionWatch;
+  readonly #others: OtherMembers;
+  readonly #looks: Looks;
   readonly #listeners = new Set<() => void>();
   #session: Session;
-  /** Members whose session is ended; the map is to lose them. */
-  readonly #dead = new Set<string>();
   #mapChangedAtMs = 0;
-  #watchedAtMs = -Infinity;
-
-  #wanted: Look = Look.nowhere;
-  #looking = false;
-  #stopPolling: () => void = () => undefined;
   #stopRenewing: () => void = () => undefined;
 
   #started: Promise<void> | undefined = undefined;
@@ -131,7 +76,15 @@ class Membering implements Membership {
     this.#clock = options.clock ?? monotonicClock;
     this.#logger = options.logger;
     this.#store = new MapStore(options.bucket, (map) => this.#onMap(map));
-    this.#watch = new SessionWatch(options.ttlMs);
+    const { bucket, logger, ttlMs } = options;
+    this.#others = new OtherMembers({ bucket, ttlMs, now: this.#clock.now, logger });
+    this.#looks = new Looks({
+      clock: this.#clock,
+      retryMs: this.#retryMs,
+      look: (look) => this.#look(look),
+      nextAtMs: () => this.#others.nextLookAtMs,
+      onFailed: (error) => this.#onLookFailed(error),
+    });
     this.#session = this.#newSession();
     this.#machines = new Machines({
       partitions: options.partitions,
@@ -172,32 +125,23 @@ class Membering implements Membership {
   }
 
   sessions(): ReadonlyMap<string, unknown> {
-    return new Map(this.#others().map((id) => [id, this.#watch.infoOf(id)]));
+    return new Map(this.#otherIds.map((id) => [id, this.#others.infoOf(id)]));
   }
 
   view(): NodeView[] {
-    const now = this.#clock.now();
-    return Object.entries(this.map.nodes).map(([id, member]) => {
-      const self = id === this.self;
-      const silentMs = self ? undefined : this.#watch.silentMs(id, now);
-      const silent = silentMs !== undefined && silentMs > this.#options.ttlMs / 2;
-      const ofOthers = silent ? "silent" : member.leaving ? "leaving" : "member";
-      return {
-        ...member,
-        id,
-        self,
-        state: self ? this.#machines.life : ofOthers,
-        ...(silentMs !== undefined && { silentMs }),
-        roles: this.#machines.roles
-          .filter((role) => ownerOf(this.map, role) === id)
-          .map((role) => ({ role, epoch: epochOf(this.map, role), mode: this.#modeOf(role, self) })),
-      };
+    const { partitions, ttlMs } = this.#options;
+    return viewNodes({
+      map: this.map,
+      self: this.self,
+      partitions,
+      ttlMs,
+      machines: this.#machines,
+      others: this.#others,
     });
   }
 
-  #modeOf(role: Role, own: boolean): OwnershipMode {
-    if (own) return this.#machines.mode(role);
-    return this.map.owners[role]?.recovering ? "taking" : "owned";
+  get #otherIds(): string[] {
+    return this.nodes.filter((id) => id !== this.self);
   }
 
   // --- what others ask for ---
@@ -221,12 +165,12 @@ class Membering implements Membership {
   }
 
   poke(): void {
-    this.#want(Look.map);
+    this.#looks.want(Look.map);
   }
 
   lost(role: Role): void {
     this.#machines.tell(role, { type: "fenced" });
-    this.#want(Look.map);
+    this.#looks.want(Look.map);
   }
 
   async setDefinitionsSeq(seq: number): Promise<void> {
@@ -251,7 +195,7 @@ class Membering implements Membership {
         this.#options.onOutcast();
         break;
       case "look":
-        this.#want(Look.map);
+        this.#looks.want(Look.map);
         break;
       case "endSession":
         void this.#end();
@@ -287,7 +231,7 @@ class Membering implements Membership {
         this.#options.drop(role);
         break;
       case "free":
-        this.#want(Look.write);
+        this.#looks.want(Look.write);
         break;
       default:
         break;
@@ -296,10 +240,14 @@ class Membering implements Membership {
 
   #settled(role: Role, type: "take.done" | "take.failed" | "giveBack.done"): void {
     this.#machines.tell(role, { type });
-    this.#want(Look.write);
+    this.#looks.want(Look.write);
   }
 
   // --- the session ---
+
+  get #retryMs(): number {
+    return Math.min(MAX_RETRY_MS, this.#options.ttlMs / 6);
+  }
 
   #newSession(): Session {
     const { bucket, newId, ttlMs, info } = this.#options;
@@ -319,7 +267,7 @@ class Membering implements Membership {
       const outcome = await session.renew();
       if (session === this.#session) this.#machines.tellLife({ type: outcome === "ended" ? "session.ended" : "session.renewed" });
     } catch (error) {
-      next = Math.min(MAX_RETRY_MS, ttlMs / 6);
+      next = this.#retryMs;
       this.#logger.debug({ err: error }, "the session could not be renewed; trying again");
       this.#checkSession(session);
     }
@@ -332,7 +280,7 @@ class Membering implements Membership {
 
   async #end(): Promise<void> {
     this.#stopRenewing();
-    this.#stopPolling();
+    this.#looks.stop();
     this.#machines.stop();
     try {
       if (this.#session.isOpen) await this.#session.close(this.map.nodes[this.self] === undefined);
@@ -345,88 +293,33 @@ class Membering implements Membership {
 
   // --- looks ---
 
-  #want(look: Look): void {
-    if (look > this.#wanted) this.#wanted = look;
-    if (!this.#looking) void this.#lookUntilDone();
-  }
-
-  async #lookUntilDone(): Promise<void> {
-    this.#looking = true;
-    this.#stopPolling();
-    const { ttlMs } = this.#options;
-    let failed = false;
-    while (this.#wanted !== Look.nowhere && !failed && this.#machines.life !== "left") {
-      const look = this.#wanted;
-      this.#wanted = Look.nowhere;
-      try {
-        await this.#look(look);
-      } catch (error) {
-        failed = true;
-        this.#logger.debug({ err: error }, "the cluster's map could not be read or written; trying again");
-        this.#checkSession(this.#session);
-        this.#machines.tellLife({ type: "look.failed" });
-      }
-    }
-    this.#looking = false;
-    this.#wanted = Look.nowhere;
-    if (this.#machines.life === "left") return;
-    // On the dot, so that a death is found as soon as it can be; what is overdue already waits for something else.
-    const now = this.#clock.now();
-    const due = this.#watch.nextDueMs + 1;
-    const next = Math.min(this.#watchedAtMs + ttlMs / 6, due > now ? due : Infinity);
-    const delayMs = failed ? Math.min(MAX_RETRY_MS, ttlMs / 6) : Math.max(0, next - now);
-    this.#stopPolling = this.#clock.setTimer(() => this.#want(Look.sessions), delayMs);
-  }
-
   async #look(look: Look): Promise<void> {
     const session = this.#session;
     // However often the map changes: sessions are looked at in time.
-    const all = look >= Look.sessions || !session.isOpen || this.#clock.now() - this.#watchedAtMs >= this.#options.ttlMs / 6;
+    const all = look >= Look.sessions || !session.isOpen || this.#clock.now() >= this.#others.nextLookAtMs;
     if (!session.isOpen) {
       const [outcome] = await Promise.all([session.renew(), this.#store.read()]);
       if (outcome === "ended") return this.#machines.tellLife({ type: "session.ended" });
       this.#renewIn(this.#options.ttlMs / 3);
     } else if (look >= Look.map) await this.#store.read();
     this.#checkSession(session);
-    if (all) await this.#watchOthers();
-    await this.#write();
+    if (all) {
+      await this.#others.look(this.#otherIds);
+      // One that may be dead itself does not judge.
+      if (this.#machines.isAssured || this.#machines.life === "leaving") await this.#others.judge();
+    }
+    await this.#change((map) => fulfil(this.#wishes(map), map));
+    this.#others.bury(this.map);
     this.#tellOfMap(this.map);
     this.#handOver();
     // What came to rest by that may be wished away at once.
-    if (fulfil(this.#wishes(this.map), this.map) !== this.map) this.#want(Look.write);
+    if (fulfil(this.#wishes(this.map), this.map) !== this.map) this.#looks.want(Look.write);
   }
 
-  #others(): string[] {
-    return this.nodes.filter((id) => id !== this.self);
-  }
-
-  async #watchOthers(): Promise<void> {
-    const { bucket } = this.#options;
-    const others = this.#others();
-    const entries = await Promise.all(others.map((id) => bucket.get<SessionRecord>(sessionKey(id))));
-    const now = this.#clock.now();
-    this.#watchedAtMs = now;
-    this.#watch.observe(new Map(others.map((id, index) => [id, entries[index]])), now);
-    // One that may be dead itself does not judge.
-    if (!this.#machines.isAssured && this.#machines.life !== "leaving") return;
-    for (const id of this.#watch.overdue(now)) {
-      if (!(await this.#watch.end(id, bucket))) continue;
-      this.#logger.warn({ node: id, name: this.map.nodes[id]?.name }, "an engine node gives no sign of life: it is removed");
-      this.#dead.add(id);
-    }
-  }
-
-  async #write(): Promise<void> {
-    const before = this.map;
-    const dead = [...this.#dead].filter((id) => before.nodes[id] !== undefined);
-    await this.#change((map) => fulfil(this.#wishes(map), map));
-    for (const id of dead) {
-      if (this.map.nodes[id] !== undefined) continue;
-      this.#dead.delete(id);
-      this.#options.bucket
-        .delete(sessionKey(id))
-        .catch((error: unknown) => this.#logger.debug({ err: error, node: id }, "an ended session could not be deleted"));
-    }
+  #onLookFailed(error: unknown): void {
+    this.#logger.debug({ err: error }, "the cluster's map could not be read or written; trying again");
+    this.#checkSession(this.#session);
+    this.#machines.tellLife({ type: "look.failed" });
   }
 
   async #change(change: (map: ClusterMap) => ClusterMap): Promise<void> {
@@ -443,14 +336,16 @@ class Membering implements Membership {
       (role) => ["elsewhere", "resting"].includes(machines.mode(role)) && ownerOf(map, role) !== this.self,
     );
     const mayClaim = life === "joining" || machines.isAssured;
+    const whileLeaving = hasNothing ? "go" : "leave";
+    const whileJoining = this.#session.isOpen ? "join" : "stay";
+    const be = { joining: whileJoining, leaving: whileLeaving, withdrawing: "go" } as const;
     return {
       self: this.self,
       partitions,
       node,
       at: isoNow?.() ?? new Date().toISOString(),
-      be:
-        life === "joining" ? "join" : life === "withdrawing" ? "go" : life === "leaving" ? (hasNothing ? "go" : "leave") : "stay",
-      dead: this.#dead,
+      be: life === "joining" || life === "leaving" || life === "withdrawing" ? be[life] : "stay",
+      dead: this.#others.dead,
       stopped: withMode("freeing"),
       // All at once: only the pace of handovers depends on it.
       begun: withMode("taking").size > 0 ? new Map() : withMode("owned"),
@@ -473,22 +368,11 @@ class Membering implements Membership {
       machines.tell(role, { type: "map.read", mine: ownerOf(map, role) === this.self, epoch: epochOf(map, role) });
   }
 
-  /** One role per cluster at a time, and only while nothing else is on its way. */
   #handOver(): void {
     const { partitions, ttlMs } = this.#options;
     const machines = this.#machines;
     if (machines.life !== "member" && machines.life !== "leaving") return;
-    const [next, ...others] = movesOf(this.map, partitions);
-    if (next === undefined) return;
-    const due = (role: Role): void => machines.tell(role, { type: "handover.due" });
-    const own = [next, ...others].filter(({ from }) => from === this.self);
-    if (next.to === undefined) for (const { role } of own) due(role);
-    else if (isSettled(this.map, partitions)) {
-      if (next.from === this.self) due(next.role);
-    } else if (machines.life === "leaving" && this.#clock.now() - this.#mapChangedAtMs > ttlMs) {
-      // Whoever is to take over does not get on; this node cannot wait for ever.
-      const first = own.find(({ role }) => machines.mode(role) === "owned");
-      if (first !== undefined) due(first.role);
-    }
+    const stalled = this.#clock.now() - this.#mapChangedAtMs > ttlMs;
+    for (const role of handoversDue(this.map, partitions, this.self, stalled)) machines.tell(role, { type: "handover.due" });
   }
 }
