@@ -1,6 +1,7 @@
 /**
- * The operations of the API, on the state of this node: reads of runs and groups come from their owner, changes go through
- * the inbox of the partition, and are answered once they are durable. Lists and ended runs come from the history.
+ * The operations of the API, at any node of the cluster: reads of runs and groups come from their owner, changes go through the inbox
+ * of the partition, and are answered once they are durable. Lists and ended runs come from the history, which every node has. Where
+ * the owner is, and what happens while a partition moves, is known to `NodeCalls`.
  */
 import { RequestError, RunNotFoundError, WorkflowNotFoundError } from "../errors.ts";
 import type { Connection } from "../nats/connection.ts";
@@ -22,23 +23,25 @@ import type {
 import type { PayloadRef } from "../protocol/work.ts";
 import { readDuration } from "../workflow/duration.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
-import { forEachRun } from "./bulk.ts";
+import { forEachRun, outcomeOf } from "./bulk.ts";
+import type { NodeCalls } from "./cluster/node-calls.ts";
+import type { ClusterMembers } from "./cluster/node-views.ts";
+import { ClusterApi } from "./cluster-api.ts";
+import { cutRecord } from "./cut-record.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { explain } from "./explain.ts";
 import { GroupViews } from "./group-views.ts";
 import type { Health } from "./health.ts";
 import type { After, HistoryPort } from "./history-port.ts";
 import { getMachine } from "./machine-definitions.ts";
-import type { Partition } from "./partition.ts";
-import type { PartitionCore } from "./partition-core.ts";
+import type { OwnedPartitions } from "./owned-partitions.ts";
 import type { Placement } from "./placement.ts";
 import { MAX_METADATA_CHARS, routeCall } from "./routing.ts";
-import { INLINE_INPUT_CHARS, type Run } from "./run.ts";
-import { cutRecord } from "./cut-record.ts";
+import { INLINE_INPUT_CHARS } from "./run.ts";
 import { refuse, RunPages, withoutRepetition } from "./run-pages.ts";
-import { WorkerViews } from "./worker-views.ts";
+import { noHistory, RunReads, type SeenRun } from "./run-reads.ts";
 import { StreamViews } from "./stream-views.ts";
-import { iso, runView } from "./views.ts";
+import { WorkerViews } from "./worker-views.ts";
+import { iso } from "./views.ts";
 import type { CompiledWorkflow, Workflows } from "./workflows.ts";
 
 export interface ApiOptions {
@@ -46,14 +49,19 @@ export interface ApiOptions {
   readonly names: Names;
   readonly workflows: Workflows;
   readonly placement: () => Placement;
-  readonly partitions: readonly Partition[];
+  readonly partitions: OwnedPartitions;
+  readonly calls: NodeCalls;
+  readonly members: ClusterMembers;
   readonly dispatcher: Dispatcher;
   readonly history: () => HistoryPort | undefined;
   readonly health: Health;
   readonly redactor: Redactor;
   /** Through the inbox; resolves once it is applied and durable. */
   readonly send: (partition: number, command: Command) => Promise<void>;
+  /** Asked of the coordinator; resolves once the version is in force there. */
   readonly register: (spec: WorkflowSpec) => Promise<{ name: string; version: string }>;
+  /** Reads the definitions that are in force and that this node does not know yet. */
+  readonly refreshDefinitions: () => Promise<void>;
   readonly newRunId: () => string;
   readonly journalSeq: (partition: number) => number;
   readonly nextTick: (workflow: CompiledWorkflow, index: number, afterMs: number) => number | undefined;
@@ -63,51 +71,50 @@ const REPLY_MARGIN_BYTES = 16_384;
 const CRON_PREVIEW = 3;
 const MAX_DELAY_MS = 10 * 365 * 86_400_000;
 
-interface Live {
-  readonly partition: Partition;
-  readonly run: Run;
-}
-
 export class Api {
   readonly #options: ApiOptions;
+  readonly #runs: RunReads;
+  readonly #groups: GroupViews;
   readonly operations: OperationHandlers;
 
   constructor(options: ApiOptions) {
     this.#options = options;
-    const groups = new GroupViews(options);
+    const maxReplyBytes = (): number => this.#maxReplyBytes;
+    this.#runs = new RunReads({ ...options, maxReplyBytes });
+    const groups = new GroupViews({ ...options, maxReplyBytes });
+    this.#groups = groups;
+    const cluster = new ClusterApi(options);
     const workers = new WorkerViews(options);
     const streams = new StreamViews(options);
-    const pages = new RunPages(options);
+    const pages = new RunPages({ ...options, maxReplyBytes });
     this.operations = {
       "run.create": (request) => this.#create(request),
       "run.get": ({ id }) => this.#get(id),
-      "run.list": (query) => pages.list(query, this.#maxReplyBytes),
+      "run.list": (query) => pages.list(query),
       "run.count": (query) => pages.count(query),
       "run.cancel": ({ id }) => this.#cancel(id),
       "run.replay": ({ id }) => this.#replay(id),
-      "run.cancelMany": ({ ids }) =>
-        forEachRun(ids, async (id) => {
-          await this.#sendCancel(id);
-          return { status: await this.#statusOf(id) };
-        }),
-      "run.replayMany": ({ ids }) => forEachRun(ids, async (id) => ({ newId: await this.#replayed(id) })),
+      "run.cancelMany": ({ ids }) => this.#cancelMany(ids),
+      "run.replayMany": ({ ids }) => this.#replayMany(ids),
       "run.explain": ({ id }) => this.#explain(id),
       "run.events": ({ id }) => this.#events(id),
       "run.record": ({ id, after }) => this.#record(id, after),
-      "group.list": (request) => groups.list(request, this.#maxReplyBytes),
+      "group.list": (request) => groups.list(request),
       "group.get": ({ limit, key }) => groups.get(limit, key),
       "group.update": ({ limit, key, maxRuns }) => groups.set({ type: "group", limit, key, maxRuns }, "group.update"),
       "group.pause": ({ limit, key }) => groups.set({ type: "group", limit, key, paused: true }, "group.pause"),
       "group.resume": ({ limit, key }) => groups.set({ type: "group", limit, key, paused: false }, "group.resume"),
       "group.decisions": (request) => this.#decisions(request, groups),
       "group.machine": ({ limit, key }) => groups.machine(limit, key),
-      "machine.get": (request) => getMachine(request, options),
+      "machine.get": (request) =>
+        request.machine === undefined ? getMachine(request, options) : cluster.machine(request.machine),
       "workflow.list": () => ({ items: options.workflows.all.map((workflow) => this.#workflow(workflow)) }),
-      "workflow.get": ({ name, version }) => this.#workflow(this.#version(name, version)),
+      "workflow.get": async ({ name, version }) => this.#workflow(await this.#version(name, version)),
       "workflow.population": (request) => pages.population(request),
-      "workflow.register": ({ spec }) => options.register(spec),
+      "workflow.register": ({ spec }) => cluster.register(spec),
       "worker.list": () => workers.list(),
       "worker.drain": ({ id }) => workers.drain(id),
+      "node.list": () => cluster.nodes(),
       "health.get": () => options.health.get(),
       "event.list": (request) => streams.events(request, this.#maxReplyBytes),
       "event.publish": (request) => streams.publish(request),
@@ -123,17 +130,26 @@ export class Api {
     };
   }
 
+  /** How many groups of a limit there are, on all nodes. */
+  groupsOf(limit: string): Promise<number> {
+    return this.#groups.countOf(limit);
+  }
+
   // ---------------------------------------------------------------- runs
 
   async #create(request: Operations["run.create"]["request"]): Promise<RunView> {
-    return this.#get(await this.#accept(request));
+    const { run, partition } = await this.#accept(request);
+    return this.#get(run, partition);
   }
 
-  /** Gives the id of the run, once that is durable. */
-  async #accept(request: Operations["run.create"]["request"], replayOf?: string): Promise<string> {
+  /** Gives the id of the run, and where it is, once that is durable. */
+  async #accept(
+    request: Operations["run.create"]["request"],
+    replayOf?: string,
+  ): Promise<{ readonly run: string; readonly partition: number }> {
     const { newRunId, send } = this.#options;
     const placement = this.#options.placement();
-    const workflow = this.#latest(request.workflow);
+    const workflow = await this.#latest(request.workflow);
     const run = newRunId();
     const notBefore = startTime(request);
     const metadataChars = JSON.stringify(request.metadata ?? {}).length;
@@ -155,7 +171,7 @@ export class Api {
       ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
     });
     await send(partition, command);
-    return run;
+    return { run, partition };
   }
 
   /** An inbox goes behind a snapshot; a large input is wanted for longer, by those who look at the run or replay it. */
@@ -166,52 +182,21 @@ export class Api {
     return { stream: names.eventsStream, seq };
   }
 
-  #find(id: string): Live | undefined {
-    for (const partition of this.#options.partitions) {
-      const run = partition.core.runs.get(id);
-      // A run that has moved on is shown by the partition that it went to, once it is there.
-      if (
-        run !== undefined &&
-        (run.rest?.moved === undefined ||
-          !this.#options.partitions.some((other) => other !== partition && other.core.runs.has(id)))
-      )
-        return { partition, run };
-    }
-    return undefined;
+  /** `at`: its partition, most likely. */
+  async #get(id: string, at?: number): Promise<RunView> {
+    return this.#shown(id, await this.#runs.one("view", "run.get", id, at));
   }
 
-  /** Asks the owner, once what it has decided is durable; a run that ended meanwhile is in the history. */
-  async #fromOwner<T>(id: string, read: (core: PartitionCore, run: Run) => T): Promise<T | undefined> {
-    const live = this.#find(id);
-    if (live === undefined) return undefined;
-    return live.partition.read((core) => {
-      const run = core.runs.get(id);
-      return run === undefined ? undefined : read(core, run);
-    });
-  }
-
-  async #get(id: string): Promise<RunView> {
-    const seen = await this.#fromOwner(id, (core, run) => ({ view: runView(core, run), ref: refOf(run, this.#options.names) }));
-    if (seen !== undefined) return this.#whole(seen.view, seen.ref);
-    const recorded = await this.#recorded("run.get", id, (history, after) => history.run(id, after));
-    if (recorded === undefined) throw new RunNotFoundError(id);
-    return this.#whole(recorded.view, recorded.inputRef);
+  #shown(id: string, seen: SeenRun<"view">): Promise<RunView> {
+    const { view, ref } = known(id, seen);
+    return this.#whole(view, ref);
   }
 
   /** From the history, not before it knows all that the owners have written. */
-  async #recorded<T>(
-    operation: Operation,
-    id: string,
-    read: (history: HistoryPort, after: readonly After[]) => Promise<T>,
-  ): Promise<T> {
+  async #recorded<T>(operation: Operation, read: (history: HistoryPort, after: readonly After[]) => Promise<T>): Promise<T> {
     const history = this.#options.history();
-    if (history === undefined)
-      throw new RequestError(`${operation}: run ${id} is not live, and this engine has no history`, {
-        operation,
-        status: 501,
-        reason: "HISTORY_UNAVAILABLE",
-      });
-    const after = this.#options.partitions.map(({ number }) => ({ partition: number, seq: this.#options.journalSeq(number) }));
+    if (history === undefined) throw noHistory(operation);
+    const after = await this.#runs.journals();
     return read(history, after).catch((error: unknown) => refuse(operation, error));
   }
 
@@ -248,39 +233,60 @@ export class Api {
   }
 
   async #cancel(id: string): Promise<RunView> {
-    await this.#sendCancel(id);
+    let seen: SeenRun<"view" | "status"> = await this.#runs.one("status", "run.cancel", id);
+    // It may move to another partition while it is asked.
+    for (let attempt = 0, asked = -1; attempt < 3 && seen.type === "live" && seen.partition !== asked; attempt++) {
+      asked = seen.partition;
+      await this.#options.send(asked, { type: "cancel", run: id });
+      const after = await this.#runs.one("view", "run.cancel", id, asked);
+      if (after.type !== "live" || after.partition === asked) return this.#shown(id, after);
+      seen = after;
+    }
     return this.#get(id);
   }
 
-  /** Resolves when it is applied and durable; at once for a run that is not live. */
-  async #sendCancel(id: string): Promise<void> {
-    // It may move to another partition while it is asked.
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const live = this.#find(id);
-      if (live === undefined) return;
-      await this.#options.send(live.partition.number, { type: "cancel", run: id });
-      const after = this.#find(id);
-      if (after === undefined || after.partition === live.partition) return;
-    }
-  }
-
-  async #statusOf(id: string): Promise<RunStatus> {
-    const live = await this.#fromOwner(id, (core, run) => core.describe(run)?.status ?? "QUEUED");
-    if (live !== undefined) return live;
-    const recorded = await this.#recorded("run.cancelMany", id, (history, after) => history.run(id, after));
-    if (recorded === undefined) throw new RunNotFoundError(id);
-    return recorded.view.status;
+  /** All are looked for together, and their new states too. */
+  async #cancelMany(ids: readonly string[]): Promise<Operations["run.cancelMany"]["reply"]> {
+    const before = await this.#runs.many("status", "run.cancelMany", ids);
+    const { items: sent } = await forEachRun(ids, async (id) => {
+      const seen = before.get(id);
+      if (seen?.type === "failed") throw seen.error;
+      if (seen?.type === "live") await this.#options.send(seen.partition, { type: "cancel", run: id });
+      return {};
+    });
+    const asked = sent.flatMap(({ id, error }) => (error === undefined && before.get(id)?.type === "live" ? [id] : []));
+    const after = await this.#runs.many("status", "run.cancelMany", asked);
+    const items = sent.map(async (item) => {
+      if (item.error !== undefined) return item;
+      const [then, now] = [before.get(item.id), after.get(item.id)];
+      try {
+        const moved = then?.type === "live" && now?.type === "live" && then.partition !== now.partition;
+        return { ...item, status: moved ? (await this.#cancel(item.id)).status : statusOf(item.id, now ?? then) };
+      } catch (error) {
+        return { ...item, error: outcomeOf(error) };
+      }
+    });
+    return { items: await Promise.all(items) };
   }
 
   async #replay(id: string): Promise<RunView> {
-    return this.#get(await this.#replayed(id));
+    const { run, partition } = await this.#replayed(id, await this.#runs.one("source", "run.replay", id));
+    return this.#get(run, partition);
   }
 
-  /** Gives the id of the new run, once that is durable. */
-  async #replayed(id: string): Promise<string> {
-    const { workflow, input, inputRef, metadata, priority } = await this.#get(id);
-    // Where the view has no room for it, or it is gone.
-    const stored = inputRef === undefined ? { input } : await this.#storedInput(inputRef);
+  async #replayMany(ids: readonly string[]): Promise<Operations["run.replayMany"]["reply"]> {
+    const sources = await this.#runs.many("source", "run.replayMany", ids);
+    return forEachRun(ids, async (id) => ({ newId: (await this.#replayed(id, sources.get(id))).run }));
+  }
+
+  /** Resolves once the new run is durable. */
+  async #replayed(
+    id: string,
+    seen: SeenRun<"source"> | undefined,
+  ): Promise<{ readonly run: string; readonly partition: number }> {
+    const { view, ref } = known(id, seen);
+    const { workflow, metadata, priority, input = null } = view;
+    const stored = view.input !== undefined || ref === undefined ? { input } : await this.#storedInput(ref);
     if (stored === undefined)
       throw new RequestError(`run.replay: the input of run ${id} is not stored any more`, {
         operation: "run.replay",
@@ -291,9 +297,10 @@ export class Api {
   }
 
   async #explain(id: string): Promise<Explanation> {
-    const live = await this.#fromOwner(id, (core, run) => explain(core, run, this.#options.dispatcher, Date.now()));
-    if (live !== undefined) return live;
-    const view = await this.#get(id);
+    const seen = await this.#runs.one("explanation", "run.explain", id);
+    if (seen.type === "live") return seen.value;
+    if (seen.type === "unknown") throw new RunNotFoundError(id);
+    const { view } = seen.run;
     const why = view.reason === undefined ? "" : ` (${view.reason}${view.error === undefined ? "" : `: ${view.error.message}`})`;
     return {
       id,
@@ -303,26 +310,15 @@ export class Api {
   }
 
   async #events(id: string): Promise<Page<RunEventView>> {
-    const events = await this.#recorded("run.events", id, (history, after) => history.events(id, after));
+    const events = await this.#recorded("run.events", (history, after) => history.events(id, after));
     if (events.length === 0) throw new RunNotFoundError(id);
     return { items: events };
   }
 
   async #record(id: string, afterIndex?: number): Promise<RunRecord> {
-    const record = await this.#recorded("run.record", id, (history, after) => history.record(id, after));
+    const record = await this.#recorded("run.record", (history, after) => history.record(id, after));
     if (record === undefined) throw new RunNotFoundError(id);
     return afterIndex === undefined ? record : { ...record, frames: record.frames.filter(({ index }) => index > afterIndex) };
-  }
-
-  #requireHistory(operation: string): HistoryPort {
-    const history = this.#options.history();
-    if (history === undefined)
-      throw new RequestError(`${operation}: this engine has no history`, {
-        operation,
-        status: 501,
-        reason: "HISTORY_UNAVAILABLE",
-      });
-    return history;
   }
 
   // ---------------------------------------------------------------- groups
@@ -333,23 +329,30 @@ export class Api {
     groups: GroupViews,
   ): Promise<Operations["group.decisions"]["reply"]> {
     groups.check(request.limit, "group.decisions");
+    const history = this.#options.history();
+    if (history === undefined) throw noHistory("group.decisions");
     const partition = this.#options.placement().ofGroup(request.limit, request.key);
-    return this.#requireHistory("group.decisions")
-      .decisions(request, [{ partition, seq: this.#options.journalSeq(partition) }])
+    return history
+      .decisions(request, await this.#runs.journals([partition]))
       .catch((error: unknown) => refuse("group.decisions", error));
   }
 
   // ---------------------------------------------------------------- workflows, workers, events
 
-  #latest(name: string): CompiledWorkflow {
-    const workflow = this.#options.workflows.latest(name);
+  /** One that this node does not know may have come into force a moment ago. */
+  async #latest(name: string): Promise<CompiledWorkflow> {
+    const { workflows, refreshDefinitions } = this.#options;
+    if (workflows.latest(name) === undefined) await refreshDefinitions();
+    const workflow = workflows.latest(name);
     if (workflow === undefined) throw new WorkflowNotFoundError(name);
     return workflow;
   }
 
-  #version(name: string, version: string | undefined): CompiledWorkflow {
+  async #version(name: string, version: string | undefined): Promise<CompiledWorkflow> {
     if (version === undefined) return this.#latest(name);
-    const workflow = this.#options.workflows.get(name, version);
+    const { workflows, refreshDefinitions } = this.#options;
+    if (workflows.get(name, version) === undefined) await refreshDefinitions();
+    const workflow = workflows.get(name, version);
     if (workflow === undefined)
       throw new RequestError(`there is no version "${version}" of workflow "${name}"`, {
         operation: "workflow.get",
@@ -386,8 +389,21 @@ export class Api {
   }
 }
 
-function refOf(run: Run, names: Names): PayloadRef | undefined {
-  return run.ref ?? (run.event === undefined ? undefined : { stream: names.eventsStream, seq: run.event.seq });
+/** Throws RunNotFoundError, or why it is not known. */
+function known(
+  id: string,
+  seen: SeenRun<"view" | "source"> | undefined,
+): { readonly view: RunView; readonly ref: PayloadRef | undefined } {
+  if (seen === undefined || seen.type === "unknown") throw new RunNotFoundError(id);
+  if (seen.type === "failed") throw seen.error;
+  return seen.type === "live" ? seen.value : { view: seen.run.view, ref: seen.run.inputRef };
+}
+
+/** The same of a status. */
+function statusOf(id: string, seen: SeenRun<"status"> | undefined): RunStatus {
+  if (seen === undefined || seen.type === "unknown") throw new RunNotFoundError(id);
+  if (seen.type === "failed") throw seen.error;
+  return seen.type === "live" ? seen.value : seen.run.view.status;
 }
 
 function startTime({ at, delay }: Operations["run.create"]["request"]): number | undefined {

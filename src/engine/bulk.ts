@@ -30,7 +30,7 @@ export async function forEachRun(
   return { items };
 }
 
-function outcomeOf(error: unknown): NonNullable<BulkItem["error"]> {
+export function outcomeOf(error: unknown): NonNullable<BulkItem["error"]> {
   const message = error instanceof Error ? error.message : String(error);
   if (!isSluiceError(error)) return { code: "INTERNAL", message };
   return { code: (error instanceof RequestError ? error.reason : undefined) ?? error.code, message };

@@ -1,6 +1,6 @@
 /**
  * How the whole is, in one word and one sentence: what people see on top of every page. Pure. The first that is true counts, the
- * worst first: no connection, just started, nobody to do the work, the history behind, limits that hold runs back; else it flows or
+ * worst first: no connection, partitions on their way, just started, nobody to do the work, the history behind, limits that hold runs back; else it flows or
  * has nothing to do.
  */
 import type { HealthVerdict, HealthView } from "../protocol/record.ts";
@@ -27,6 +27,9 @@ export interface Unserved {
 
 export interface HealthFacts {
   readonly connected: boolean;
+  /** Partitions that no engine node answers for at the moment, of so many. */
+  readonly moving: number;
+  readonly partitions: number;
   /** Since the engine took over. */
   readonly uptimeMs: number;
   readonly live: number;
@@ -58,6 +61,7 @@ export function verdictOf(facts: HealthFacts): Pick<HealthView, "verdict" | "sen
   const [missing, ...others] = facts.unserved;
   if (!facts.connected)
     return say("disconnected", "The engine has no connection to NATS: nothing starts or ends until it is back.");
+  if (facts.moving > 0) return say("starting", moving(facts));
   if (facts.uptimeMs < SETTLING_MS && facts.live > facts.scheduled && (missing !== undefined || facts.workers === 0))
     return say("starting", "The engine has just started and waits for workers to report.");
   if (missing !== undefined) return say("no worker", noWorker(missing, others));
@@ -73,6 +77,12 @@ export function verdictOf(facts: HealthFacts): Pick<HealthView, "verdict" | "sen
 
 function say(verdict: HealthVerdict, sentence: string): Pick<HealthView, "verdict" | "sentence"> {
   return { verdict, sentence };
+}
+
+function moving({ moving: count, partitions }: HealthFacts): string {
+  const which =
+    count === partitions ? "All partitions are" : `${count} of ${partitions} partitions ${count === 1 ? "is" : "are"}`;
+  return `${which} on the way to another engine node: what is there waits for a moment.`;
 }
 
 function noWorker({ workflow, step, waiting }: Unserved, others: readonly Unserved[]): string {

@@ -1,12 +1,15 @@
 /**
- * The live runs of a workflow by where their machines are: how many are in each state, and which are in one. In one pass over
- * the memory of the partitions, which lets the engine go on every few milliseconds; what changes meanwhile may count before or after.
+ * The live runs of a workflow by where their machines are: how many are in each state, and which are in one. Of each node in one pass
+ * over the memory of its partitions, which lets the engine go on every few milliseconds; what changes meanwhile may count before or
+ * after. What the nodes say is put together for whoever asked.
  */
 import { setImmediate } from "node:timers/promises";
 import { decodeCursor, encodeCursor } from "../history/run-lists.ts";
 import { tagOf, tagsOf } from "../history/run-tags.ts";
 import type { RunListQuery, RunStatus, RunView } from "../protocol/view.ts";
 import { activeIds } from "../step/record.ts";
+import type { NodeCalls } from "./cluster/node-calls.ts";
+import { mergePages, type PartOfPage } from "./merge-pages.ts";
 import type { Partition } from "./partition.ts";
 import type { Run } from "./run.ts";
 import { runView } from "./views.ts";
@@ -15,6 +18,9 @@ import { runView } from "./views.ts";
 const MAX_BUSY_MS = 5;
 /** Runs between two looks at the clock. */
 const STRIDE = 256;
+const POPULATION = "live.population";
+const COUNT = "live.count";
+const PAGE = "live.page";
 
 export interface LivePopulation {
   readonly states: Readonly<Record<string, number>>;
@@ -23,12 +29,82 @@ export interface LivePopulation {
   readonly openInOtherVersions: number;
 }
 
+export type StateQuery = RunListQuery & { readonly workflow: string; readonly state: string };
+
+interface VersionRequest {
+  readonly workflow: string;
+  readonly version: string;
+}
+
+export interface LiveRunsOptions {
+  readonly calls: NodeCalls;
+  /** What the runs of one answer may take, in bytes of JSON. */
+  readonly maxReplyBytes: () => number;
+}
+
+export class LiveRuns {
+  readonly #calls: NodeCalls;
+
+  constructor({ calls, maxReplyBytes }: LiveRunsOptions) {
+    this.#calls = calls;
+    calls.serveGather(POPULATION, (partitions, { workflow, version }: VersionRequest) =>
+      livePopulation(partitions, workflow, version),
+    );
+    calls.serveGather(COUNT, (partitions, { query }: { readonly query: StateQuery }) => countInState(partitions, query));
+    calls.serveGather(PAGE, async (partitions, { query, size }: { readonly query: StateQuery; readonly size: number }) =>
+      cutTo(maxReplyBytes(), await pageInState(calls, partitions, query, size)),
+    );
+  }
+
+  async population(workflow: string, version: string): Promise<LivePopulation> {
+    const { parts } = await this.#calls.gather<LivePopulation>(POPULATION, { workflow, version });
+    const states: Record<string, number> = {};
+    let [queued, running, openInOtherVersions] = [0, 0, 0];
+    for (const part of parts) {
+      queued += part.queued;
+      running += part.running;
+      openInOtherVersions += part.openInOtherVersions;
+      for (const [id, count] of Object.entries(part.states)) states[id] = (states[id] ?? 0) + count;
+    }
+    return { states, queued, running, openInOtherVersions };
+  }
+
+  /** How many of `query.workflow` are in `query.state` and fit the rest of the query. */
+  async count(query: StateQuery): Promise<number> {
+    const { parts } = await this.#calls.gather<number>(COUNT, { query });
+    return parts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** A page of them, newest first. Throws HistoryError QUERY_INVALID for a cursor that is none. */
+  async page(query: StateQuery, size: number): Promise<{ readonly items: readonly RunView[]; readonly next?: string }> {
+    if (query.cursor !== undefined) decodeCursor(query.cursor); // refused here, before others are asked
+    const { parts } = await this.#calls.gather<PartOfPage<RunView>>(PAGE, { query, size });
+    const { items, more } = mergePages(parts, newestFirst, size);
+    const last = items.at(-1);
+    return { items, ...(more && last !== undefined && { next: encodeCursor([Date.parse(last.createdAt), last.id]) }) };
+  }
+}
+
+function newestFirst(a: RunView, b: RunView): number {
+  return Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
+}
+
+/** At least one; what the one who asks cannot show either is left out of it there. */
+function cutTo(maxBytes: number, { items, more }: PartOfPage<RunView>): PartOfPage<RunView> {
+  let bytes = 0;
+  for (const [index, item] of items.entries()) {
+    bytes += Buffer.byteLength(JSON.stringify(item)) + 1;
+    if (bytes <= maxBytes) continue;
+    const [first] = items;
+    if (index > 0 || first === undefined) return { items: items.slice(0, index), more: true };
+    const { outputs: _, ...view } = first;
+    return { items: [{ ...view, input: null, steps: {} }], more: more || items.length > 1 };
+  }
+  return { items, more };
+}
+
 /** Runs that have no machine yet count as being in its initial state. */
-export async function livePopulation(
-  partitions: readonly Partition[],
-  workflow: string,
-  version: string,
-): Promise<LivePopulation> {
+async function livePopulation(partitions: readonly Partition[], workflow: string, version: string): Promise<LivePopulation> {
   /** By the list of active nodes, of which there are far fewer than runs. */
   const byIds = new Map<readonly string[], number>();
   let [queued, running, openInOtherVersions] = [0, 0, 0];
@@ -47,46 +123,41 @@ export async function livePopulation(
   return { states, queued, running, openInOtherVersions };
 }
 
-export type StateQuery = RunListQuery & { readonly workflow: string; readonly state: string };
-
-/** How many of `query.workflow` are in `query.state` and fit the rest of the query. */
-export async function countInState(partitions: readonly Partition[], query: StateQuery): Promise<number> {
+async function countInState(partitions: readonly Partition[], query: StateQuery): Promise<number> {
   let count = 0;
   await eachInState(partitions, query, () => void count++);
   return count;
 }
 
-/** A page of them, newest first. Throws HistoryError QUERY_INVALID for a cursor that is none. */
-export async function pageInState(
+async function pageInState(
+  { reads }: NodeCalls,
   partitions: readonly Partition[],
   query: StateQuery,
   size: number,
-): Promise<{ readonly items: readonly RunView[]; readonly next?: string }> {
-  const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
-  const newest = new Newest(size + 1);
-  await eachInState(partitions, query, (run) => {
-    const { createdAt } = run;
-    if (after === undefined || createdAt < after[0] || (createdAt === after[0] && run.run < after[1])) newest.add(run);
-  });
-  const found = newest.take();
-  const page = found.slice(0, size);
-  const views = new Map<string, RunView>();
-  await Promise.all(
-    partitions.map((partition) =>
-      partition.read((core) => {
-        for (const { run: id } of page) {
-          const run = core.runs.get(id);
-          if (run !== undefined && run.rest?.moved === undefined) views.set(id, runView(core, run));
-        }
-      }),
-    ),
-  );
-  const last = page.at(-1);
-  return {
+): Promise<PartOfPage<RunView>> {
+  let after = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
+  for (;;) {
+    const newest = new Newest(size + 1);
+    await eachInState(partitions, query, (run) => {
+      const { createdAt } = run;
+      if (after === undefined || createdAt < after[0] || (createdAt === after[0] && run.run < after[1])) newest.add(run);
+    });
+    const found = newest.take();
+    const page = found.slice(0, size);
+    const views = new Map<string, RunView>();
+    await reads.all(partitions, (core) => {
+      for (const { run: id } of page) {
+        const run = core.runs.get(id);
+        if (run !== undefined && run.rest?.moved === undefined) views.set(id, runView(core, run));
+      }
+    });
     // One that has ended meanwhile is in no state any more.
-    items: page.flatMap(({ run }) => views.get(run) ?? []),
-    ...(found.length > size && last !== undefined && { next: encodeCursor([last.createdAt, last.run]) }),
-  };
+    const items = page.flatMap(({ run }) => views.get(run) ?? []);
+    const last = page.at(-1);
+    const more = found.length > size;
+    if (items.length > 0 || !more || last === undefined) return { items, more };
+    after = [last.createdAt, last.run];
+  }
 }
 
 /** The newest of many, without sorting them all at once. */

@@ -1,6 +1,6 @@
 /**
  * Lists of runs, counts of them, and how they spread over the states of their workflow: from the history, the inputs in the events
- * stream, and the memory of the partitions, whichever knows.
+ * stream, and the memory of the partitions' owners, whichever knows.
  */
 import { RequestError, WorkflowNotFoundError } from "../errors.ts";
 import type { Connection } from "../nats/connection.ts";
@@ -8,20 +8,22 @@ import type { Names } from "../nats/subjects.ts";
 import type { Population } from "../protocol/record.ts";
 import type { Redactor } from "../protocol/redact.ts";
 import type { Operation, Operations, Page, RunListQuery, RunView } from "../protocol/view.ts";
+import type { NodeCalls } from "./cluster/node-calls.ts";
 import type { HistoryPort } from "./history-port.ts";
-import { countInState, livePopulation, pageInState, type StateQuery } from "./live-runs.ts";
+import { LiveRuns, type StateQuery } from "./live-runs.ts";
 import { workflowMachine } from "./machine-definitions.ts";
-import type { Partition } from "./partition.ts";
 import { RunSearch } from "./run-search.ts";
 import type { Workflows } from "./workflows.ts";
 
 export interface RunPagesOptions {
   readonly connection: Connection;
   readonly names: Names;
-  readonly partitions: readonly Partition[];
+  readonly calls: NodeCalls;
   readonly workflows: Workflows;
   readonly history: () => HistoryPort | undefined;
   readonly redactor: Redactor;
+  /** What a page may take, in bytes of JSON. */
+  readonly maxReplyBytes: () => number;
 }
 
 const DEFAULT_PAGE = 50;
@@ -29,14 +31,17 @@ const DEFAULT_PAGE = 50;
 export class RunPages {
   readonly #options: RunPagesOptions;
   readonly #search: RunSearch;
+  readonly #live: LiveRuns;
 
   constructor(options: RunPagesOptions) {
     this.#options = options;
     this.#search = new RunSearch(options);
+    this.#live = new LiveRuns(options);
   }
 
   /** Shorter than asked for where it would be too large for one message. */
-  async list(query: RunListQuery, maxBytes: number): Promise<Page<RunView>> {
+  async list(query: RunListQuery): Promise<Page<RunView>> {
+    const maxBytes = this.#options.maxReplyBytes();
     for (let size = query.size ?? DEFAULT_PAGE; ; size = Math.ceil(size / 2)) {
       const page = await this.#page({ ...query, size }, size).catch((error: unknown) => refuse("run.list", error));
       const items = page.items.map((view) => (view.input === undefined ? { ...view, input: null } : view));
@@ -48,7 +53,7 @@ export class RunPages {
 
   async #page(query: RunListQuery, size: number): Promise<Page<RunView>> {
     if (query.state !== undefined) {
-      const page = await pageInState(this.#options.partitions, inState(query, "run.list"), size);
+      const page = await this.#live.page(inState(query, "run.list"), size);
       return query.fields === "row" ? { ...page, items: page.items.map(slim) } : page;
     }
     const history = this.#history("run.list");
@@ -62,7 +67,7 @@ export class RunPages {
     try {
       if (query.state !== undefined) {
         const { cursor: _, ...filters } = query;
-        return { count: await countInState(this.#options.partitions, inState(filters, "run.count")), atLeast: false };
+        return { count: await this.#live.count(inState(filters, "run.count")), atLeast: false };
       }
       const history = this.#history("run.count");
       const { text, cursor: _, ...filters } = query;
@@ -76,7 +81,7 @@ export class RunPages {
   }
 
   async population({ name, version }: Operations["workflow.population"]["request"]): Promise<Population> {
-    const { workflows, partitions, history } = this.#options;
+    const { workflows, history } = this.#options;
     const workflow = version === undefined ? workflows.latest(name) : workflows.get(name, version);
     if (workflow === undefined) {
       if (workflows.latest(name) === undefined) throw new WorkflowNotFoundError(name);
@@ -87,7 +92,7 @@ export class RunPages {
       });
     }
     const { spec } = workflow;
-    const live = await livePopulation(partitions, name, spec.version);
+    const live = await this.#live.population(name, spec.version);
     // Without a history that answers, those that have ended are not known.
     const ended = await history()
       ?.statuses(name, spec.version)

@@ -5,20 +5,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
   EngineUnavailableError,
-  InputInvalidError,
   isNotConnectedError,
   isTimeoutError,
   NotConnectedError,
   RequestError,
-  RunNotFoundError,
   TimeoutError,
-  WorkflowNotFoundError,
-  type InputIssue,
 } from "../errors.ts";
 import type { Operation, Operations } from "../protocol/view.ts";
 import type { Connection } from "./connection.ts";
 import { isNoResponderError } from "./no-responder.ts";
-import type { ErrorReply } from "./error-reply.ts";
+import { readErrorReply } from "./error-reply.ts";
 import type { Names } from "./subjects.ts";
 
 export interface CallOptions {
@@ -68,7 +64,7 @@ export async function callApi<K extends Operation>(
         const timeoutMs = Math.max(1, Math.ceil(repeatable ? Math.min(leftMs, ATTEMPT_TIMEOUT_MS) : leftMs));
         const message = await connection.request(subject, data, { timeoutMs });
         if (message.headers?.has("Nats-Service-Error-Code") !== true) return message.json<Operations[K]["reply"]>();
-        const error = toError(
+        const error = readErrorReply(
           operation,
           request,
           message.headers.get("Nats-Service-Error"),
@@ -109,35 +105,4 @@ function explain(operation: Operation, error: unknown, timeoutMs: number, connec
     });
   }
   return error;
-}
-
-function toError<K extends Operation>(
-  operation: K,
-  request: Operations[K]["request"],
-  line: string,
-  code: string,
-  body: string,
-): Error {
-  let reply: ErrorReply["error"] = { code: "", message: line, status: Number(code) || 500 };
-  try {
-    reply = { ...reply, ...(JSON.parse(body) as ErrorReply).error };
-  } catch {
-    // An error of some other service implementation: the headers say it.
-  }
-  const fields = request as { readonly id?: string; readonly name?: string; readonly workflow?: string };
-  const cause = new RequestError(reply.message, {
-    operation,
-    status: reply.status,
-    reason: reply.reason ?? (reply.code === "" ? undefined : reply.code),
-  });
-  switch (reply.code) {
-    case "RUN_NOT_FOUND":
-      return new RunNotFoundError(fields.id ?? "", { cause });
-    case "WORKFLOW_NOT_FOUND":
-      return new WorkflowNotFoundError(fields.workflow ?? fields.name ?? "", { cause });
-    case "INPUT_INVALID":
-      return new InputInvalidError(fields.workflow ?? "", (reply.issues ?? []) as readonly InputIssue[]);
-    default:
-      return cause;
-  }
 }

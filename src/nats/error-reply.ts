@@ -1,7 +1,15 @@
 /**
- * How an error is told to whoever asked: its status, its code, its message. The same for the NATS service and for HTTP.
+ * How an error is told to whoever asked: its status, its code, its message; and the error that they make of it. The same for the
+ * NATS service, between engine nodes, and for HTTP.
  */
-import { isSluiceError, type RequestError } from "../errors.ts";
+import {
+  InputInvalidError,
+  isSluiceError,
+  RequestError,
+  RunNotFoundError,
+  WorkflowNotFoundError,
+  type InputIssue,
+} from "../errors.ts";
 
 /** What an error reply has as its body; `code` is the stable code of one of Sluice's errors where it is one. */
 export interface ErrorReply {
@@ -48,4 +56,33 @@ export function errorReply(operation: string, error: unknown): ErrorReply {
       ...(Array.isArray(fields.issues) ? { issues: fields.issues } : {}),
     },
   };
+}
+
+/**
+ * The error that an answer tells of. `line` and `status` are its headers; `body` says more where it comes from Sluice. `request` is what
+ * was asked, for the name or id that the error is about.
+ */
+export function readErrorReply(operation: string, request: unknown, line: string, status: string, body: string): Error {
+  let reply: ErrorReply["error"] = { code: "", message: line, status: Number(status) || 500 };
+  try {
+    reply = { ...reply, ...(JSON.parse(body) as ErrorReply).error };
+  } catch {
+    // An error of some other service implementation: the headers say it.
+  }
+  const fields = request as { readonly id?: string; readonly name?: string; readonly workflow?: string };
+  const cause = new RequestError(reply.message, {
+    operation,
+    status: reply.status,
+    reason: reply.reason ?? (reply.code === "" ? undefined : reply.code),
+  });
+  switch (reply.code) {
+    case "RUN_NOT_FOUND":
+      return new RunNotFoundError(fields.id ?? "", { cause });
+    case "WORKFLOW_NOT_FOUND":
+      return new WorkflowNotFoundError(fields.workflow ?? fields.name ?? "", { cause });
+    case "INPUT_INVALID":
+      return new InputInvalidError(fields.workflow ?? "", (reply.issues ?? []) as readonly InputIssue[]);
+    default:
+      return cause;
+  }
 }

@@ -29,6 +29,14 @@ export interface Names {
   readonly allWorkerStatus: string;
   /** Engine to all workers: an engine has started or reconnected, report in full. */
   readonly engineHello: string;
+  /** Engine node to engine node: a request that only this node can answer. `operation` may be `>`. */
+  engineCall(node: string, operation: string): string;
+  /** Engine node to engine node: news of the slots of workers. */
+  engineSlots(node: string): string;
+  /** Engine nodes to each other: the map of the cluster has changed, look at it. */
+  readonly mapChanged: string;
+  /** Engine nodes to each other: a definition is in force. */
+  readonly definitionsChanged: string;
   api(operation: string): string;
   readonly apiAll: string;
   runChange(workflow: string, run: string, change: string): string;
@@ -65,6 +73,10 @@ export function createNames(prefix: string = DEFAULT_PREFIX): Names {
     workerStatus: (worker) => `${prefix}.workers.${worker}.status`,
     allWorkerStatus: `${prefix}.workers.*.status`,
     engineHello: `${prefix}.engines.hello`,
+    engineCall: (node, operation) => `${prefix}.engines.${node}.call.${operation}`,
+    engineSlots: (node) => `${prefix}.engines.${node}.slots`,
+    mapChanged: `${prefix}.engines.map`,
+    definitionsChanged: `${prefix}.engines.definitions`,
     api: (operation) => `${prefix}.api.${operation}`,
     apiAll: `${prefix}.api.>`,
     runChange: (workflow, run, change) => `${prefix}.runs.${workflow}.${run}.${change}`,

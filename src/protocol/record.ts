@@ -15,6 +15,8 @@ export interface MachineDefinition {
   readonly hash: string;
   readonly name: string;
   readonly definition: Readonly<Record<string, unknown>>;
+  /** Of the machines of engine nodes: how many are in each state, by its id. */
+  readonly counts?: Readonly<Record<string, number>>;
 }
 
 /** Who sent the event of a frame: who has a lifeline in the sequence diagram. */

@@ -62,7 +62,12 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   "group.resume": z.strictObject(group),
   "group.decisions": z.strictObject({ ...group, size, cursor }),
   "group.machine": z.strictObject(group),
-  "machine.get": z.strictObject({ hash: hash.optional(), workflow: name.optional(), version: name.optional() }),
+  "machine.get": z.strictObject({
+    hash: hash.optional(),
+    machine: z.enum(["node", "ownership"]).optional(),
+    workflow: name.optional(),
+    version: name.optional(),
+  }),
   "workflow.list": nothing,
   "workflow.get": z.strictObject({ name, version: name.optional() }),
   "workflow.register": z.strictObject({
@@ -75,6 +80,7 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   }),
   "workflow.population": z.strictObject({ name, version: name.optional() }),
   "worker.list": nothing,
+  "node.list": nothing,
   "worker.drain": one,
   "event.list": z.strictObject({ name: name.optional(), size, cursor }),
   "event.publish": z.strictObject({

@@ -116,6 +116,33 @@ export interface WorkerView {
   readonly workflows: readonly { readonly name: string; readonly version: string; readonly steps: readonly string[] }[];
 }
 
+/** An engine node. */
+export interface NodeView {
+  readonly id: string;
+  readonly name: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly sluiceVersion: string;
+  readonly joinedAt: string;
+  /** Of the machine `node`; `silent`: no sign of life for a while, it may be taken for dead soon. */
+  readonly state: "joining" | "member" | "outcast" | "withdrawing" | "leaving" | "left" | "silent";
+  /** It reads the events, and gives out the slots of workers. */
+  readonly coordinator: boolean;
+  readonly coordinatorState?: NodePartitionView["state"];
+  readonly coordinatorEpoch?: number;
+  readonly partitions: readonly NodePartitionView[];
+  readonly lastSeenAt: string;
+}
+
+/** A partition that the map gives to the node. */
+export interface NodePartitionView {
+  readonly partition: number;
+  /** Of the machine `ownership`. */
+  readonly state: "elsewhere" | "taking" | "owned" | "givingBack" | "dropped" | "freeing" | "resting";
+  /** Grows with every change of owner. */
+  readonly epoch: number;
+}
+
 export interface WorkflowView {
   readonly name: string;
   /** The version that new runs get. */
@@ -224,13 +251,21 @@ export interface Operations {
     reply: Page<GroupDecisionView>;
   };
   "group.machine": { request: { limit: string; key: string }; reply: GroupMachineView };
-  /** By the hash that a record, a group or a population names; or a workflow's, by name and version (default: the latest). */
-  "machine.get": { request: { hash?: string; workflow?: string; version?: string }; reply: MachineDefinition };
+  /**
+   * By the hash that a record, a group or a population names; or a workflow's, by name and version (default: the latest); or one of the
+   * engine nodes': their life (`node`), or that of a partition's ownership, with how many are in each state.
+   */
+  "machine.get": {
+    request: { hash?: string; machine?: "node" | "ownership"; workflow?: string; version?: string };
+    reply: MachineDefinition;
+  };
   "workflow.list": { request: Record<string, never>; reply: Page<WorkflowView> };
   /** The version that new runs get, or the one that is named. */
   "workflow.get": { request: { name: string; version?: string }; reply: WorkflowView };
   "workflow.register": { request: { spec: WorkflowSpec }; reply: { name: string; version: string } };
   "worker.list": { request: Record<string, never>; reply: Page<WorkerView> };
+  /** The engine nodes, those that have been there longest first. */
+  "node.list": { request: Record<string, never>; reply: Page<NodeView> };
   "workflow.population": { request: { name: string; version?: string }; reply: Population };
   "worker.drain": { request: { id: string }; reply: WorkerView };
   /** Newest first. `name`: one, or a pattern such as `user.*`. */

@@ -26,6 +26,7 @@ const KINDS: Readonly<Record<Operation, "read" | "write">> = {
   "workflow.register": "write",
   "worker.list": "read",
   "worker.drain": "write",
+  "node.list": "read",
   "workflow.population": "read",
   "event.list": "read",
   "event.publish": "write",

@@ -5,6 +5,8 @@ import { Rate, shownRate } from "../../src/engine/rate.ts";
 
 const calm: HealthFacts = {
   connected: true,
+  moving: 0,
+  partitions: 8,
   uptimeMs: 60_000,
   live: 0,
   active: 0,
@@ -59,6 +61,12 @@ describe("the health of the whole", () => {
       { ...busy, behindLimits: 1, heldBack: [{ ...acme, waiting: 1, active: 0, maxRuns: 1, paused: true }] },
       "held back",
       '1 run waits behind limit "tenant" for key "acme", which is paused (0 of 1 slot in use).',
+    ],
+    [
+      "a partition that moves, before all that hangs on it",
+      { ...busy, moving: 1, unserved: [missing] },
+      "starting",
+      "1 of 8 partitions is on the way to another engine node: what is there waits for a moment.",
     ],
     [
       "a history that is behind, before limits",

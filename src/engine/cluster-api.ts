@@ -1,0 +1,85 @@
+/**
+ * The operations on the cluster itself: its engine nodes, their machines, and definitions, which the coordinator puts in force and
+ * every node has to know before anybody is told so.
+ */
+import { RequestError } from "../errors.ts";
+import type { MachineDefinition } from "../protocol/record.ts";
+import type { NodeView, Page } from "../protocol/view.ts";
+import type { WorkflowSpec } from "../workflow/spec.ts";
+import type { NodeCalls } from "./cluster/node-calls.ts";
+import { type ClusterMembers, NodeViews } from "./cluster/node-views.ts";
+import { type ClusterMachine, clusterMachine } from "./machine-definitions.ts";
+import type { Workflows } from "./workflows.ts";
+
+export interface ClusterApiOptions {
+  readonly calls: NodeCalls;
+  readonly members: ClusterMembers;
+  readonly workflows: Workflows;
+  readonly register: (spec: WorkflowSpec) => Promise<Version>;
+  readonly refreshDefinitions: () => Promise<void>;
+}
+
+interface Version {
+  readonly name: string;
+  readonly version: string;
+}
+
+const REGISTER = "definitions.register";
+const KNOW = "definitions.know";
+
+export class ClusterApi {
+  readonly #options: ClusterApiOptions;
+  readonly #nodes: NodeViews;
+
+  constructor(options: ClusterApiOptions) {
+    this.#options = options;
+    const { calls, members, workflows, register, refreshDefinitions } = options;
+    this.#nodes = new NodeViews(calls, members);
+    calls.serve(REGISTER, async ({ spec }: { readonly spec: WorkflowSpec }): Promise<Version> => {
+      if (!calls.isCoordinator) throw notYet("this engine node is not the coordinator");
+      return register(spec);
+    });
+    calls.serve(KNOW, async ({ name, version }: Version) => {
+      if (workflows.get(name, version) === undefined) await refreshDefinitions();
+      if (workflows.get(name, version) === undefined) throw notYet("the definition is not known yet");
+      return null;
+    });
+  }
+
+  /** Resolves once all nodes know it: whoever is asked for a run then makes one of this version. */
+  async register(spec: WorkflowSpec): Promise<Version> {
+    const { calls } = this.#options;
+    const { name, version } = await calls.toCoordinator<Version>(REGISTER, { spec });
+    await calls.toAll(KNOW, { name, version });
+    return { name, version };
+  }
+
+  async nodes(): Promise<Page<NodeView>> {
+    return { items: await this.#nodes.list() };
+  }
+
+  /** With how many there are in each state: of every node one `node`, and one `ownership` for each role. */
+  async machine(machine: ClusterMachine): Promise<MachineDefinition> {
+    const nodes = await this.#nodes.list();
+    const counts: Record<string, number> = {};
+    const count = (state: string, by = 1): void => {
+      if (by > 0) counts[`${machine}.${state}`] = (counts[`${machine}.${state}`] ?? 0) + by;
+    };
+    for (const { state, coordinatorState, partitions } of nodes) {
+      if (machine === "node") {
+        // Whoever is silent says nothing else.
+        count(state === "silent" ? "member" : state);
+        continue;
+      }
+      const modes = [...partitions.map((one) => one.state), ...(coordinatorState === undefined ? [] : [coordinatorState])];
+      for (const mode of modes) count(mode);
+      count("elsewhere", this.#options.calls.partitions + 1 - modes.length);
+    }
+    return { ...clusterMachine(machine), counts };
+  }
+}
+
+/** It is asked again. */
+function notYet(why: string): RequestError {
+  return new RequestError(why, { operation: "workflow.register", status: 503, reason: "ENGINE_UNAVAILABLE" });
+}
