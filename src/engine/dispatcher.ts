@@ -100,7 +100,7 @@ export class Dispatcher {
     if (this.#role.kind === "member") {
       this.#lastSession = this.#role.client.session;
       this.#role.client.stop();
-    }
+    } else if (this.#role.kind === "coordinator") this.#role.server?.stop();
     this.#role = { kind: "none" };
     if (id === undefined) return;
     if (id === this.#host.self()) this.#coordinate();

@@ -70,7 +70,7 @@ export type SlotAnswer =
   | { readonly s: number; readonly n: number; readonly offers: readonly (readonly [want: number, worker: string])[] }
   /** That was sent up to `n`. */
   | { readonly s: number; readonly n: number }
-  /** Something of session `s` was missed, or it is not known: begin anew. 0: whichever it is, where it was not answered yet. */
+  /** Something of session `s` was missed, or it is not known: begin anew. 0: slots are given out here now; who was not heard yet says so again. */
   | { readonly s: number; readonly again: true }
   | { readonly s: number; readonly ask: number; readonly standing: SlotStanding };
 

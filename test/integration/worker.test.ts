@@ -482,13 +482,76 @@ describe("reporting", () => {
       deadline: "5s",
     });
     await engine.assign(worker.id, assignment({ attemptId: "a", workflow: "w", step: "s" }));
-    expect(await engine.report(worker.id)).toMatchObject({ id: worker.id, used: 1, attempts: ["a"], mode: "running" });
+    expect(await engine.report(worker.id)).toMatchObject({
+      id: worker.id,
+      used: 1,
+      attempts: [{ id: "a", partition: 0 }],
+      mode: "running",
+    });
     engine.statuses.length = 0;
     engine.hello();
     expect(await waitFor(() => engine.statuses.find((status) => status.attempts !== undefined))).toMatchObject({
-      attempts: ["a"],
+      attempts: [{ id: "a", partition: 0 }],
     });
     await waitFor(() => engine.statuses.length >= 4);
+  });
+
+  it("publishes what it has for all engines when one of them asks for that", async () => {
+    const { engine, url } = await setup();
+    const worker = await start({ servers: url, workflows: [echo], heartbeat: "10s", deadline: "30s" });
+    await waitFor(() => engine.statuses.length > 0);
+    engine.statuses.length = 0;
+    await engine.report(worker.id);
+    await engine.report(worker.id, { all: true });
+    expect(await waitFor(() => engine.statuses[0])).toMatchObject({ id: worker.id, attempts: [] });
+    expect(engine.statuses).toHaveLength(1);
+  });
+});
+
+describe("owners of partitions", () => {
+  it("are taken at their word only until a later one was heard of", async () => {
+    const { engine, url } = await setup();
+    const gate = new Gate();
+    const workflow = defineWorkflow({ name: "w" }).step("s", gate.handler);
+    const worker = await start({ servers: url, workflows: [workflow] });
+    const given = (attemptId: string, epoch?: number, partition = 0) =>
+      assignment({ attemptId, workflow: "w", step: "s", partition, ...(epoch !== undefined && { epoch }) });
+    // Engines of the release before name no epoch.
+    expect(await engine.assign(worker.id, given("a"))).toMatchObject({ taken: ["a"], refused: [] });
+    const b = given("b", 2);
+    expect(await engine.assign(worker.id, b)).toMatchObject({ taken: ["b"] });
+    expect(await engine.assign(worker.id, given("c", 1), given("d"), given("e", 2), given("f", 1, 1))).toMatchObject({
+      taken: ["e", "f"],
+      refused: [
+        { attemptId: "c", reason: "epoch" },
+        { attemptId: "d", reason: "epoch" },
+      ],
+    });
+    // By what it is asked, and by what engines say to all.
+    expect(await engine.report(worker.id, { epochs: { 0: 3 } })).toMatchObject({ epochs: { 0: 3, 1: 1 } });
+    engine.statuses.length = 0;
+    for (const nonsense of ["", "null", "7", '{"epochs":7}', '{"epochs":{"0":"9","x":9}}']) engine.hello(nonsense);
+    engine.hello({ engine: "e", epochs: { 0: 2, 1: 4 } });
+    await waitFor(() => engine.statuses.some(({ epochs }) => epochs?.[1] === 4));
+    expect(engine.statuses.at(-1)).toMatchObject({ epochs: { 0: 3, 1: 4 } });
+    expect(await engine.assign(worker.id, given("b", 2), given("g", 3), given("h", 3, 1))).toMatchObject({
+      taken: ["g"],
+      refused: [
+        { attemptId: "b", reason: "epoch" },
+        { attemptId: "h", reason: "epoch" },
+      ],
+    });
+    // A stop of an owner that is none any more stops nothing, and is not confirmed.
+    engine.stop(worker.id, b);
+    engine.stop(worker.id, given("never", 2));
+    engine.stop(worker.id, given("g", 3));
+    await gate.aborted("g");
+    const { signal } = await gate.entered("b");
+    expect(signal.aborted).toBe(false);
+    for (const id of ["a", "b", "e", "f", "g"]) gate.release(id);
+    await engine.result("g");
+    await engine.result("b");
+    expect((await engine.results()).map(({ attemptId }) => attemptId)).not.toContain("never");
   });
 });
 

@@ -9,7 +9,15 @@ import { type Connection, connectNats } from "../../src/nats/connection.ts";
 import { type OperationHandlers, type Service, startService } from "../../src/nats/service.ts";
 import { createNames } from "../../src/nats/subjects.ts";
 import type { RunChangeMessage } from "../../src/protocol/view.ts";
-import type { Assignment, KeyAnswer, StepResult, WorkAnswer, WorkerStatus, WorkMessage } from "../../src/protocol/work.ts";
+import type {
+  Assignment,
+  EngineHello,
+  KeyAnswer,
+  StepResult,
+  WorkAnswer,
+  WorkerStatus,
+  WorkMessage,
+} from "../../src/protocol/work.ts";
 import { onCleanup } from "./cleanup.ts";
 import { waitFor } from "./wait.ts";
 
@@ -90,18 +98,20 @@ export class FakeEngine {
     return this.ask(worker, { type: "keys", ...message });
   }
 
-  report(worker: string): Promise<WorkerStatus> {
-    return this.ask(worker, { type: "report" });
+  report(worker: string, more: Omit<Extract<WorkMessage, { type: "report" }>, "type"> = {}): Promise<WorkerStatus> {
+    return this.ask(worker, { type: "report", ...more });
   }
 
   stop(worker: string, attempt: Assignment, reason = "CANCELLED_BY_USER", graceMs = 5_000): void {
-    const { attemptId, partition, run, step } = attempt;
-    const message: WorkMessage = { type: "stop", attempts: [{ attemptId, partition, run, step, reason, graceMs }] };
+    const { attemptId, partition, epoch, run, step } = attempt;
+    const stop = { attemptId, partition, run, step, reason, graceMs, ...(epoch !== undefined && { epoch }) };
+    const message: WorkMessage = { type: "stop", attempts: [stop] };
     this.connection.publish(this.names.work(worker), JSON.stringify(message));
   }
 
-  hello(): void {
-    this.connection.publish(this.names.engineHello, "{}");
+  /** As an engine says it, or what a test gives. */
+  hello(message: EngineHello | string = "{}"): void {
+    this.connection.publish(this.names.engineHello, typeof message === "string" ? message : JSON.stringify(message));
   }
 
   change(change: RunChangeMessage): void {

@@ -42,7 +42,7 @@ export const DEFAULT_MAX_CHARS = 128 * 1024;
 const KEEP_ALIVE_MS = 500;
 /** … and every so many of them where nothing was. */
 const IDLE_KEEP_ALIVES = 4;
-/** Sessions don't follow each other faster, however bad the connection is. */
+/** No more than two sessions begin within this, however bad the connection is. */
 const BETWEEN_SESSIONS_MS = 250;
 const STANDING_TIMEOUT_MS = 1_000;
 
@@ -50,7 +50,8 @@ export class SlotClient<W extends SlotWant> {
   readonly #options: SlotClientOptions<W>;
   readonly #wants = new Map<number, W>();
   #session: number;
-  #openedMs = -Infinity;
+  /** When this session was opened, and the one before. */
+  #openedMs: readonly [now: number, before: number] = [-Infinity, -Infinity];
   /** Numbers of the last message sent and received in this session. */
   #sent = 0;
   #got = 0;
@@ -140,13 +141,15 @@ export class SlotClient<W extends SlotWant> {
       if (!this.#stopped) this.#open();
     };
     // Whatever comes until then, of either side, is covered by the next session.
-    this.#cancelReopen = setTimer(open, Math.max(0, this.#openedMs + BETWEEN_SESSIONS_MS - now()));
+    this.#cancelReopen = setTimer(open, Math.max(0, this.#openedMs[1] + BETWEEN_SESSIONS_MS - now()));
   }
 
   receive(message: unknown): void {
     if (!isSlotAnswer(message) || this.#stopped) return;
     if ("again" in message) {
-      if (message.s === this.#session || (message.s === 0 && !this.#confirmed)) this.reopen();
+      if (message.s === this.#session) this.reopen();
+      // It gives out slots only now, or has heard of this session before it could say so: it is going to tell.
+      else if (message.s === 0 && !this.#confirmed) this.#keepAlive();
       return;
     }
     if (message.s !== this.#session) return;
@@ -175,7 +178,7 @@ export class SlotClient<W extends SlotWant> {
   #open(): void {
     const { held, wants, transport } = this.#options;
     this.#session++;
-    this.#openedMs = transport.now();
+    this.#openedMs = [transport.now(), this.#openedMs[0]];
     this.#sent = 0;
     this.#got = 0;
     this.#confirmed = false;
@@ -213,6 +216,10 @@ export class SlotClient<W extends SlotWant> {
     this.#send({ s: this.#session, n: ++this.#sent, got: this.#got, ops });
   }
 
+  #keepAlive(): void {
+    this.#send({ s: this.#session, n: this.#sent, got: this.#got });
+  }
+
   #send(message: SlotMessage): void {
     const { transport, coordinator } = this.#options;
     transport.send(coordinator, JSON.stringify(message));
@@ -224,7 +231,7 @@ export class SlotClient<W extends SlotWant> {
       if (this.#traffic || !this.#confirmed || ++this.#quietTicks >= IDLE_KEEP_ALIVES) {
         this.#traffic = false;
         this.#quietTicks = 0;
-        this.#send({ s: this.#session, n: this.#sent, got: this.#got });
+        this.#keepAlive();
       }
       this.#tickLater();
     }, KEEP_ALIVE_MS);

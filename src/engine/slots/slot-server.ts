@@ -16,10 +16,10 @@ interface Link {
   complete: boolean;
   got: number;
   sent: number;
-  /** The last that has arrived there … */
-  acked: number;
-  /** … and since when something is on its way. */
-  unackedSinceMs: number | undefined;
+  /** What was sent and is not confirmed, oldest first. */
+  readonly unconfirmed: { readonly n: number; readonly sentMs: number; readonly workers: readonly string[] }[];
+  /** A timer looks after these. */
+  watched: boolean;
   readonly wants: Map<number, SlotWant>;
   /** Wants of the session before that this one has not named yet. */
   stale: Map<number, SlotWant>;
@@ -28,10 +28,10 @@ interface Link {
 }
 
 /**
- * A node that does not confirm what it was offered for so long is offered nothing more. It confirms by its keep-alive at the latest; one
- * that was stopped would collect slots until it is no member any more.
+ * A node that does not confirm an offer for so long loses it, and is offered nothing more until it says anew what it has: one that is
+ * stopped would collect slots until it is no member any more. It confirms by its keep-alive at the latest.
  */
-const MUTE_AFTER_MS = 1_500;
+const CONFIRM_WITHIN_MS = 1_500;
 
 export class SlotServer {
   readonly #transport: SlotTransport;
@@ -63,8 +63,8 @@ export class SlotServer {
         complete: false,
         got: 0,
         sent: 0,
-        acked: 0,
-        unackedSinceMs: undefined,
+        unconfirmed: [],
+        watched: false,
         wants: new Map(),
         stale: new Map(),
         offers: [],
@@ -75,10 +75,15 @@ export class SlotServer {
     }
   }
 
+  /** This node does not coordinate any more. */
+  stop(): void {
+    this.#links.clear();
+    this.#due.clear();
+  }
+
   canOffer(node: string): boolean {
     const link = this.#links.get(node);
-    if (link === undefined || link.broken || !link.complete) return false;
-    return link.unackedSinceMs === undefined || this.#transport.now() - link.unackedSinceMs <= MUTE_AFTER_MS;
+    return link !== undefined && link.complete && !link.broken;
   }
 
   offer({ node, id }: SlotWant, worker: string): void {
@@ -110,7 +115,7 @@ export class SlotServer {
       return;
     }
     if (message.s > link.session) this.#begin(link, message.s);
-    this.#confirmed(link, message.got);
+    while ((link.unconfirmed[0]?.n ?? Infinity) <= message.got) link.unconfirmed.shift();
     if (link.broken || message.n > link.got + ("ops" in message ? 1 : 0)) {
       link.broken = true;
       this.#send(from, { s: link.session, again: true });
@@ -132,20 +137,11 @@ export class SlotServer {
     link.complete = false;
     link.got = 0;
     link.sent = 0;
-    link.acked = 0;
-    link.unackedSinceMs = undefined;
+    link.unconfirmed.length = 0;
     link.offers = [];
     link.chars = 0;
     for (const [id, want] of link.wants) link.stale.set(id, want);
     link.wants.clear();
-  }
-
-  #confirmed(link: Link, got: number): void {
-    if (got <= link.acked || got > link.sent) return;
-    link.acked = got;
-    const wasMute = !this.canOffer(link.node);
-    link.unackedSinceMs = got === link.sent ? undefined : this.#transport.now();
-    if (wasMute) this.#broker.wake();
   }
 
   #apply(link: Link, op: SlotOp): void {
@@ -204,8 +200,32 @@ export class SlotServer {
     if (offers.length === 0) return;
     link.offers = [];
     link.chars = 0;
-    link.unackedSinceMs ??= this.#transport.now();
     this.#send(node, { s: session, n: ++link.sent, offers });
+    const { unconfirmed } = link;
+    unconfirmed.push({ n: link.sent, sentMs: this.#transport.now(), workers: offers.map(([, worker]) => worker) });
+    if (!link.watched) this.#watch(link, CONFIRM_WITHIN_MS);
+  }
+
+  #watch(link: Link, delayMs: number): void {
+    const { setTimer, now } = this.#transport;
+    link.watched = true;
+    setTimer(() => {
+      link.watched = false;
+      const [oldest] = link.unconfirmed;
+      if (oldest === undefined || this.#links.get(link.node) !== link) return;
+      const leftMs = oldest.sentMs + CONFIRM_WITHIN_MS - now();
+      if (leftMs > 0) this.#watch(link, leftMs);
+      else this.#lapse(link);
+    }, delayMs);
+  }
+
+  #lapse(link: Link): void {
+    link.broken = true;
+    const workers = [...link.unconfirmed.flatMap((message) => message.workers), ...link.offers.map(([, worker]) => worker)];
+    link.unconfirmed.length = 0;
+    link.offers = [];
+    for (const worker of workers) this.#broker.free(link.node, worker, "unused");
+    this.#broker.pump();
   }
 
   #send(node: string, answer: SlotAnswer): void {
