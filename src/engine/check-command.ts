@@ -8,6 +8,7 @@ import type { StepResult } from "../protocol/work.ts";
 const OUTCOMES: ReadonlySet<unknown> = new Set<StepResult["outcome"]>(["succeeded", "failed", "stopped", "returned"]);
 /** They become a token of a subject. */
 const RUN_ID = /^[A-Za-z0-9_-]{1,128}$/;
+const SOURCE = /^(?:events|p\d{1,6})$/;
 /** The last ms that a Date can hold. */
 const MAX_TIME_MS = 8_640_000_000_000_000;
 
@@ -22,6 +23,9 @@ export function checkCommand(value: unknown): asserts value is Command {
       return;
     case "create":
       checkCreate(value);
+      return;
+    case "transfer":
+      checkTransfer(value);
       return;
     case "cancel":
       expectText(value, "run");
@@ -41,7 +45,7 @@ export function checkCommand(value: unknown): asserts value is Command {
       return;
     default:
       throw new TypeError(
-        `expected a command of type results, create, cancel or group, got ${JSON.stringify((command as { type?: unknown }).type)}`,
+        `expected a command of type results, create, cancel, group or transfer, got ${JSON.stringify((command as { type?: unknown }).type)}`,
       );
   }
 }
@@ -78,6 +82,27 @@ function checkCreate(command: Record<string, unknown>): void {
       throw new TypeError(`expected '${name}' to be a time in ms since 1970`);
   for (const name of ["replayOf", "traceparent"] as const satisfies readonly (keyof CreateCommand)[])
     if (command[name] !== undefined) expectText(command, name);
+}
+
+function checkTransfer({ source, items }: Record<string, unknown>): void {
+  if (typeof source !== "string" || !SOURCE.test(source)) throw new TypeError("expected 'source' to be events or p<number>");
+  if (!Array.isArray(items) || items.length === 0) throw new TypeError("expected 'items' to be a list that is not empty");
+  for (const item of items as unknown[]) {
+    if (!isObject(item) || !isPosition(item["position"]) || !isObject(item["run"]))
+      throw new TypeError("expected each item to have a position and a run");
+    const { run } = item;
+    checkCreate(run);
+    const { input, event, createdAt } = run;
+    if (input !== undefined && typeof input !== "string")
+      throw new TypeError("expected the 'input' of a run to be JSON as a text");
+    if (createdAt === undefined) throw new TypeError("expected each run to have a createdAt");
+    if (event !== undefined && (!isObject(event) || typeof event["name"] !== "string" || !Number.isSafeInteger(event["seq"])))
+      throw new TypeError("expected 'event' to have a name and a seq");
+  }
+}
+
+function isPosition(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 2 && value.every((part) => Number.isSafeInteger(part) && part >= 0);
 }
 
 function expectText(command: Record<string, unknown>, name: string): void {

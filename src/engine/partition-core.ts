@@ -200,10 +200,13 @@ export class PartitionCore {
     this.#batch.readInbox(seq);
   }
 
-  /** A run from a source. Returns false when the source repeats itself: it is here already. */
-  accept(source: string, position: Position, creation: Creation): boolean {
+  /**
+   * A run from a source. Returns false when the source repeats itself: it is here already. Without a creation there was something
+   * that cannot be used.
+   */
+  accept(source: string, position: Position, creation: Creation | undefined): boolean {
     if (!this.#batch.readSource(source, position)) return false;
-    this.create(creation);
+    if (creation !== undefined) this.#arrivals.arrive(creation, source);
     return true;
   }
 

@@ -5,7 +5,7 @@
  */
 import type { Logger } from "pino";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Command } from "../protocol/commands.ts";
+import type { Command, TransferCommand } from "../protocol/commands.ts";
 import type { KeyAnswer, StepResult } from "../protocol/work.ts";
 import type { Effect, PendingBatch } from "./core/batch-builder.ts";
 import type { Counters } from "./counters.ts";
@@ -48,9 +48,18 @@ export type Input =
   | {
       readonly type: "command";
       readonly seq: number;
-      readonly command: Command | undefined;
+      readonly command: Exclude<Command, TransferCommand> | undefined;
       readonly bytes: number;
       readonly toCreation: ToCreation;
+      readonly applied: () => void;
+    }
+  /** Creations of a source that came through the inbox. One without a creation cannot be used; its position counts all the same. */
+  | {
+      readonly type: "transfer";
+      readonly seq: number;
+      readonly source: string;
+      readonly items: readonly { readonly position: Position; readonly creation: Creation | undefined }[];
+      readonly bytes: number;
       readonly applied: () => void;
     }
   | { readonly type: "assign"; readonly step: ReadyStep; readonly worker: string; readonly refused: () => void }
@@ -104,8 +113,8 @@ export class Partition {
   readonly #news = new Lane<Input>();
   /** … and new runs after them, a few at a time: a flood of events must not keep finished steps from freeing their slots. */
   readonly #arrivals = new Lane<Input>();
-  /** Results of the first input that were applied already, where a batch was closed in the midst of them. */
-  #resultsDone = 0;
+  /** Parts of the first input that were applied already, where a batch was closed in the midst of them. */
+  #partsDone = 0;
   #scheduled = false;
   #appending = false;
   readonly #defer: (round: () => void) => void;
@@ -243,7 +252,10 @@ export class Partition {
     const { core, maxPayloadBytes } = this.#options;
     if (core.pendingChars === 0) return true;
     if (core.pendingChars > BATCH_CHARS) return false;
-    return input.type !== "command" || input.bytes * 1.2 + core.pendingChars * 3 + 8_192 < maxPayloadBytes;
+    return (
+      (input.type !== "command" && input.type !== "transfer") ||
+      input.bytes * 1.2 + core.pendingChars * 3 + 8_192 < maxPayloadBytes
+    );
   }
 
   /** False when the batch is full in the midst of the input. */
@@ -258,6 +270,17 @@ export class Partition {
         if (input.command?.type === "results") {
           if (!this.#applyResults(input.command.results)) return false;
         } else if (input.command !== undefined) this.#applyCommand(input.command, input.seq, input.toCreation);
+        core.readInbox(input.seq);
+        core.afterCommit(input.applied);
+        return true;
+      case "transfer":
+        // One by one: what was read of the inbox counts once all of them are in, and those that are repeated then are ignored.
+        while (this.#partsDone < input.items.length) {
+          if (core.pendingChars > BATCH_CHARS) return false;
+          const item = input.items[this.#partsDone++];
+          if (item !== undefined) core.accept(input.source, item.position, item.creation);
+        }
+        this.#partsDone = 0;
         core.readInbox(input.seq);
         core.afterCommit(input.applied);
         return true;
@@ -290,9 +313,9 @@ export class Partition {
 
   #applyResults(results: readonly StepResult[]): boolean {
     const { core, logger } = this.#options;
-    while (this.#resultsDone < results.length) {
+    while (this.#partsDone < results.length) {
       if (core.pendingChars > BATCH_CHARS) return false;
-      const result = results[this.#resultsDone++];
+      const result = results[this.#partsDone++];
       if (result === undefined) continue;
       if (!core.result(result))
         logger.debug(
@@ -300,11 +323,11 @@ export class Partition {
           "a result that nobody waits for was left alone",
         );
     }
-    this.#resultsDone = 0;
+    this.#partsDone = 0;
     return true;
   }
 
-  #applyCommand(command: Exclude<Command, { type: "results" }>, seq: number, toCreation: ToCreation): void {
+  #applyCommand(command: Exclude<Command, { type: "results" | "transfer" }>, seq: number, toCreation: ToCreation): void {
     switch (command.type) {
       case "create": {
         const creation = toCreation(command, seq);

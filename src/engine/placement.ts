@@ -28,7 +28,7 @@ export class Placement {
   /** `homes` as `toJSON` gave them. */
   constructor(partitions: number, homes: Readonly<Record<string, Home>> = {}) {
     this.partitions = partitions;
-    for (const [limit, home] of Object.entries(homes)) this.#homes.set(limit, home);
+    this.setHomes(homes);
   }
 
   toJSON(): Record<string, Home> {
@@ -66,6 +66,10 @@ export class Placement {
     return { fresh, moved };
   }
 
+  setHomes(homes: Readonly<Record<string, Home>>): void {
+    for (const [limit, home] of Object.entries(homes)) this.setHome(limit, home);
+  }
+
   setHome(limit: string, home: Home): void {
     this.#homes.set(limit, home);
   }
@@ -75,10 +79,10 @@ export class Placement {
     return hash(workflow) % this.partitions;
   }
 
-  /** Partition of a run, given its keys by index of the limit. */
-  partitionOf(spec: WorkflowSpec, run: string, keys: readonly string[]): number {
+  /** Partition of a run, given its keys by index of the limit. Without limits any will do: it is spread by `id`. */
+  partitionOf(spec: WorkflowSpec, id: string, keys: readonly string[]): number {
     const limit = spec.limits[0];
-    if (limit === undefined) return hash(run) % this.partitions;
+    if (limit === undefined) return hash(id) % this.partitions;
     return this.ofGroup(limit.name, keys[0] ?? "");
   }
 

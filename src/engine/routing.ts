@@ -2,7 +2,7 @@
  * What runs come of an event, a call or an inbox message, with which keys, and to which partition they go. Pure: it knows no
  * streams and no connection, so that the router, the API and the test kit decide alike.
  */
-import type { CreateCommand } from "../protocol/commands.ts";
+import type { CreateCommand, TransferredRun } from "../protocol/commands.ts";
 import { computeKeys } from "./core/keys.ts";
 import type { Position } from "./facts.ts";
 import type { Placement } from "./placement.ts";
@@ -54,7 +54,8 @@ export function routeEvent({ workflows, placement, newRunId, eventsStream }: Rou
     if (metadata !== undefined) creation.metadata = metadata;
     if (priority !== undefined) creation.priority = priority;
     if (traceparent !== undefined) creation.traceparent = traceparent;
-    const { partition, keys } = placeOf(placement, workflow, creation, payload);
+    // By its place, not by its id: a router that repeats itself makes another id, and has to come to the same partition.
+    const { partition, keys } = placeOf(placement, workflow, `${seq}.${place}`, creation, payload);
     if (keys !== undefined) creation.keys = keys;
     return { partition, position: [seq, place], creation };
   });
@@ -67,7 +68,7 @@ export function routeCall(
   call: Omit<CreateCommand, "type" | "workflow" | "version" | "keys">,
 ): { readonly partition: number; readonly command: CreateCommand } {
   const { run, metadata, notBefore, input } = call;
-  const { partition, keys } = placeOf(placement, workflow, { run, metadata, input: JSON.stringify(input ?? null) }, input);
+  const { partition, keys } = placeOf(placement, workflow, run, { metadata, input: JSON.stringify(input ?? null) }, input);
   return {
     // Schedules are kept at home, where they are found.
     partition: notBefore === undefined ? partition : placement.homeOf(workflow.name),
@@ -105,7 +106,28 @@ export function toCreation(
   };
 }
 
-type Placed = Pick<Creation, "run" | "event"> & {
+/** The run that another node hands over: the other end of `transferredText`. */
+export function fromTransfer(transferred: TransferredRun, workflow: CompiledWorkflow): Creation {
+  const { run, createdAt, input, inputRef, keys, priority, metadata, event, notBefore, replayOf, traceparent, failure } =
+    transferred;
+  return {
+    run,
+    workflow,
+    createdAt,
+    ...(input !== undefined && { input }),
+    ...(inputRef !== undefined && { ref: inputRef }),
+    ...(keys !== undefined && { keys }),
+    ...(priority !== undefined && { priority }),
+    ...(metadata !== undefined && { metadata }),
+    ...(event !== undefined && { event }),
+    ...(notBefore !== undefined && { notBefore }),
+    ...(replayOf !== undefined && { replayOf }),
+    ...(traceparent !== undefined && { traceparent }),
+    ...(failure !== undefined && { failure }),
+  };
+}
+
+type Placed = Pick<Creation, "event"> & {
   readonly input?: string | undefined;
   readonly metadata?: Creation["metadata"] | undefined;
 };
@@ -113,17 +135,19 @@ type Placed = Pick<Creation, "run" | "event"> & {
 function placeOf(
   placement: Placement,
   workflow: CompiledWorkflow,
-  { run, input, metadata, event }: Placed,
+  /** What a run without limits is placed by. */
+  id: string,
+  { input, metadata, event }: Placed,
   payload?: unknown,
 ): { readonly partition: number; readonly keys: readonly string[] | undefined } {
   const { spec } = workflow;
-  if (spec.limits.length === 0) return { partition: placement.partitionOf(spec, run, []), keys: undefined };
+  if (spec.limits.length === 0) return { partition: placement.partitionOf(spec, id, []), keys: undefined };
   // A worker computes them for the partition at home.
   if (workflow.hasFunctionKeys) return { partition: placement.homeOf(spec.name), keys: undefined };
   const computed = computeKeys(workflow, input, metadata, event, payload);
   // A key that cannot be computed fails the run, visibly, at its home.
   if (!computed.ok) return { partition: placement.homeOf(spec.name), keys: undefined };
-  return { partition: placement.partitionOf(spec, run, computed.keys), keys: computed.keys };
+  return { partition: placement.partitionOf(spec, id, computed.keys), keys: computed.keys };
 }
 
 export const EVENT_HEADERS = ["Nats-Msg-Id", "Sluice-Metadata", "Sluice-Priority", "Sluice-Scope", "traceparent"] as const;

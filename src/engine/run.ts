@@ -4,7 +4,7 @@
  * partition.
  */
 import type { Entry } from "../../machines/group/contract.ts";
-import type { EventRef, PayloadRef } from "../protocol/work.ts";
+import type { ErrorData, EventRef, PayloadRef } from "../protocol/work.ts";
 import type { MachineSnapshot } from "../step/stepper.ts";
 import type { MachineEvent, Phase } from "./facts.ts";
 import type { Group } from "./group.ts";
@@ -31,6 +31,8 @@ export interface Creation {
   readonly notBefore?: number;
   readonly replayOf?: string;
   readonly traceparent?: string;
+  /** Its keys could not be computed where its input was at hand: it fails as soon as it is created. */
+  readonly failure?: ErrorData;
 }
 
 /** What a partition's timers tell it: an event for a run's machine, a run's own deadline, or a cron tick. */

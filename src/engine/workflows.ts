@@ -71,6 +71,11 @@ export class Workflows {
     return [...this.#latest.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** Of all workflows, in the order in which they came into force. */
+  get versions(): readonly CompiledWorkflow[] {
+    return [...this.#versions.values()].flatMap((versions) => [...versions.values()]).sort((a, b) => a.since - b.since);
+  }
+
   versionsOf(name: string): readonly CompiledWorkflow[] {
     return [...(this.#versions.get(name)?.values() ?? [])].sort((a, b) => a.since - b.since);
   }

@@ -2,9 +2,9 @@
  * What arrives in a partition's inbox: one JSON message each, applied once, in order. Written by workers (results) and by
  * the engine nodes that take API requests.
  */
-import type { PayloadRef, StepResult } from "./work.ts";
+import type { ErrorData, EventRef, PayloadRef, StepResult } from "./work.ts";
 
-/** A run started directly (client, API, replay), by schedule, or handed over by another partition. */
+/** A run started directly (client, API, replay), or by schedule. */
 export interface CreateCommand {
   readonly type: "create";
   readonly run: string;
@@ -45,4 +45,28 @@ export interface GroupCommand {
   readonly paused?: boolean;
 }
 
-export type Command = CreateCommand | ResultsCommand | CancelCommand | GroupCommand;
+/** A run on its way: started by an event, or handed over by another partition. */
+export interface TransferredRun extends Omit<CreateCommand, "type" | "input" | "createdAt"> {
+  readonly createdAt: number;
+  /** As JSON text. Absent where it is too large to be carried; then `inputRef` says where it is. */
+  readonly input?: string;
+  readonly event?: EventRef;
+  /** Its keys could not be computed. */
+  readonly failure?: ErrorData;
+}
+
+/**
+ * Runs that a source hands over, in its order. `position` grows with each of them; those that are not above the highest position of
+ * that source so far are repetitions.
+ */
+export interface TransferCommand {
+  readonly type: "transfer";
+  /** "events", or "p<n>" for partition n. */
+  readonly source: string;
+  readonly items: readonly {
+    readonly position: readonly [seq: number, place: number];
+    readonly run: TransferredRun;
+  }[];
+}
+
+export type Command = CreateCommand | ResultsCommand | CancelCommand | GroupCommand | TransferCommand;

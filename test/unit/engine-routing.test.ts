@@ -28,7 +28,7 @@ describe("an event", () => {
       ["limited", [20, 2]],
     ]);
     const [ofFree, ofKeyed, ofLimited] = routes;
-    expect(ofFree?.partition).toBe(placement.partitionOf(free, ofFree?.creation.run ?? "", []));
+    expect(ofFree?.partition).toBe(placement.partitionOf(free, "20.0", []));
     expect([ofKeyed?.partition, ofKeyed?.creation.keys]).toEqual([placement.homeOf("keyed"), undefined]);
     expect([ofLimited?.partition, ofLimited?.creation.keys]).toEqual([placement.ofGroup("limited", "x"), ["x"]]);
     expect(ofLimited?.creation).toMatchObject({ createdAt: 1_000, input: '{"k":"x"}', event: { name: "a.b", seq: 20 } });

@@ -36,13 +36,20 @@ export class Arrivals {
     this.#placement = placement;
   }
 
+  /** A run that another partition hands over may have gone from here before, when this one knew less of where runs belong. */
+  arrive(creation: Creation, source: string): void {
+    const known = this.#state.runs.get(creation.run);
+    if (known?.rest?.moved !== undefined && source.startsWith("p")) this.#rooms.outbox.returned(known);
+    this.create(creation);
+  }
+
   create(creation: Creation): void {
     const { runs, now } = this.#state;
     if (runs.has(creation.run)) return;
     const scheduled = creation.notBefore !== undefined && creation.notBefore > now;
     const run = new Run(creation, scheduled ? "scheduled" : "keying");
     // While its input is at hand: a large one is let go of as soon as the run waits.
-    const keys = keysOf(creation);
+    const keys = creation.failure === undefined ? keysOf(creation) : { ok: false as const, error: creation.failure };
     if (!keys.ok) {
       this.#batch.recordCreated(run, "keying", undefined);
       this.#state.add(run);

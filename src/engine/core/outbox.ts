@@ -54,6 +54,15 @@ export class Outbox {
     if (any) this.#batch.record({ k: "confirmed", to, n });
   }
 
+  /**
+   * The run comes back. Whoever hands it on has it in its journal, and before it all that went there earlier: the confirmation is only
+   * late. Without this the run would be taken for one that is here, and be lost.
+   */
+  returned(run: Run): void {
+    const moved = run.rest?.moved;
+    if (moved !== undefined) this.confirmed(moved.to, moved.n);
+  }
+
   /** All of them, those for one partition in their order. */
   all(): Run[] {
     return [...this.#moved.values()].flatMap((queue) => [...queue]);
