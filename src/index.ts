@@ -62,6 +62,8 @@ export type {
   EventView,
   Explanation,
   GroupView,
+  NodePartitionView,
+  NodeView,
   Page,
   RunChange,
   RunChangeMessage,

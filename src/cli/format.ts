@@ -1,10 +1,12 @@
 /** Times, statuses and JSON as people read them. */
 import { formatDuration } from "../workflow/duration.ts";
-import type { RunStatus, RunView, StepStatus, WorkerView } from "../protocol/view.ts";
+import type { NodeView, RunStatus, RunView, StepStatus, WorkerView } from "../protocol/view.ts";
 import type { Cell } from "./table.ts";
 import { cut, type Style } from "./terminal.ts";
 
-const STYLES: Readonly<Record<RunStatus | StepStatus | WorkerView["mode"], Style>> = {
+type Shown = RunStatus | StepStatus | WorkerView["mode"] | NodeView["state"];
+
+const STYLES: Readonly<Record<Shown, Style>> = {
   QUEUED: "dim",
   RUNNING: "cyan",
   SUCCEEDED: "green",
@@ -18,9 +20,16 @@ const STYLES: Readonly<Record<RunStatus | StepStatus | WorkerView["mode"], Style
   draining: "yellow",
   stopped: "dim",
   lost: "red",
+  joining: "cyan",
+  member: "green",
+  outcast: "red",
+  withdrawing: "yellow",
+  leaving: "yellow",
+  left: "dim",
+  silent: "red",
 };
 
-export function statusCell(status: RunStatus | StepStatus | WorkerView["mode"]): Cell {
+export function statusCell(status: Shown): Cell {
   return { text: status, style: STYLES[status] };
 }
 

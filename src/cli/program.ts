@@ -12,6 +12,7 @@ import { addPublishCommand } from "./commands/publish.ts";
 import { addRejectedCommands } from "./commands/rejected.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addRunsCommands } from "./commands/runs.ts";
+import { addNodesCommands } from "./commands/nodes.ts";
 import { addSchedulesCommands } from "./commands/schedules.ts";
 import { addTopCommand } from "./commands/top.ts";
 import { addWorkerCommand } from "./commands/worker.ts";
@@ -60,6 +61,7 @@ export function createProgram(cli: Cli): Command {
   addGroupsCommands(program, cli);
   addWorkflowsCommands(program, cli);
   addWorkersCommands(program, cli);
+  addNodesCommands(program, cli);
   addSchedulesCommands(program, cli);
   addEventsCommands(program, cli);
   addRejectedCommands(program, cli);

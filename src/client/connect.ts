@@ -27,6 +27,7 @@ import type {
   EventView,
   Explanation,
   GroupView,
+  NodeView,
   Operation,
   Operations,
   Page,
@@ -257,6 +258,11 @@ export class Client {
     list: (): Pages<WorkerView> => this.#pages("worker.list", {}),
     /** Has it finish what it runs, take nothing new, and end: as if its process were told to stop. Resolves when it has begun to. */
     drain: (id: string): Promise<WorkerView> => this.#call("worker.drain", { id }),
+  };
+
+  /** The engine nodes of the cluster, with the partitions that each owns. */
+  readonly nodes = {
+    list: (): Pages<NodeView> => this.#pages("node.list", {}),
   };
 
   readonly events = {

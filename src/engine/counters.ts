@@ -47,9 +47,24 @@ export class Counters {
   }
 }
 
+/** A node's place in its cluster. */
+export interface ClusterStats {
+  readonly nodes: number;
+  readonly coordinator: boolean;
+  /** By partition that is owned here: the epoch of that. */
+  readonly epochs: ReadonlyMap<number, number>;
+  /** Changes of the map that this node has seen. */
+  readonly mapChanges: number;
+}
+
 /** An engine node at this moment. */
 export interface EngineStats {
   readonly ready: boolean;
+  /** It reads the events, and gives out the slots of workers. */
+  readonly coordinator: boolean;
+  /** Members of the cluster that it knows, itself among them. */
+  readonly members: number;
+  /** Partitions that it owns. */
   readonly partitions: number;
   /** Runs that have not ended. */
   readonly live: number;
@@ -62,5 +77,7 @@ export interface EngineStats {
   readonly slots: { readonly used: number; readonly total: number };
   /** Journal messages that the history has not taken in yet; undefined without a history. */
   readonly historyBehind: number | undefined;
+  /** Absent until it has joined its cluster. */
+  readonly cluster?: ClusterStats;
   readonly counters: Counters;
 }

@@ -69,6 +69,29 @@ export class Metrics {
       of(({ partitions }) => partitions),
     );
     this.#gauge(
+      "sluice_cluster_nodes",
+      "Engine nodes of the cluster, as this node knows.",
+      of(({ cluster }) => cluster?.nodes),
+    );
+    this.#gauge(
+      "sluice_coordinator",
+      "1 where this node reads the events and gives out the slots of workers.",
+      of(({ cluster }) => (cluster === undefined ? undefined : Number(cluster.coordinator))),
+    );
+    const epochs = new Gauge({
+      name: "sluice_partition_epoch",
+      help: "Of each partition that this node owns: its epoch, which grows with each change of owner.",
+      labelNames: ["partition"],
+      registers: [this.#registry],
+      collect: () => {
+        epochs.reset();
+        for (const [partition, epoch] of this.#stats?.cluster?.epochs ?? []) epochs.set({ partition: String(partition) }, epoch);
+      },
+    });
+    this.#counterOf("sluice_map_changes_total", "Changes of the cluster's map that this node has seen.", [], (add) => {
+      if (this.#stats?.cluster !== undefined) add({}, this.#stats.cluster.mapChanges);
+    });
+    this.#gauge(
       "sluice_runs_live",
       "Runs that have not ended.",
       of(({ live }) => live),

@@ -6,6 +6,7 @@ import { GroupsPage } from "./groups/groups-page.tsx";
 import { InspectPage } from "./inspect/inspect-page.tsx";
 import { RunPage } from "./run/run-page.tsx";
 import { RunsPage } from "./runs/runs-page.tsx";
+import { ClusterMachinePage } from "./workers/cluster-machine-page.tsx";
 import { WorkersPage } from "./workers/workers-page.tsx";
 import { WorkflowPage } from "./workflows/workflow-page.tsx";
 import { WorkflowsPage } from "./workflows/workflows-page.tsx";
@@ -29,6 +30,12 @@ export const PAGES: readonly PageEntry[] = [
   { path: ["workflows"], component: WorkflowsPage, title: () => "Workflows", nav: { name: "Workflows", keys: "g w" } },
   { path: ["workflows", ":name"], component: WorkflowPage, title: ([, name = ""]) => name, up: "/workflows" },
   { path: ["workers"], component: WorkersPage, title: () => "Workers", nav: { name: "Workers", keys: "g o" } },
+  {
+    path: ["workers", "machines", ":machine"],
+    component: ClusterMachinePage,
+    title: ([, , machine = ""]) => (machine === "node" ? "Life of an engine node" : "Ownership of a partition"),
+    up: "/workers",
+  },
   { path: ["events"], component: EventsPage, title: () => "Events", nav: { name: "Events", keys: "g e" } },
   { path: ["inspect"], component: InspectPage, title: () => "Inspect", nav: { name: "Inspect", keys: "g i" } },
 ];

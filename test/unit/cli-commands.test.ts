@@ -78,7 +78,7 @@ function fakeClient(answers: Readonly<Record<string, unknown>>, calls: Call[]): 
     );
   return {
     ...Object.fromEntries(
-      ["runs", "groups", "workflows", "workers", "events", "rejected", "schedules"].map((name) => [name, group(name)]),
+      ["runs", "groups", "workflows", "workers", "nodes", "events", "rejected", "schedules"].map((name) => [name, group(name)]),
     ),
     publish: async (...args: readonly unknown[]) => answer("publish", args),
     publishMany: async (events: AsyncIterable<unknown>, options: unknown) => {
@@ -423,4 +423,30 @@ test("schedules are runs that wait for their time", async () => {
   expect(stdout.split("\n")[1]).toMatch(/^01RUN +answer +2026-01-31T13:00:00.000Z +in 1h +\{"user_id":"ada"\}$/);
   const cancelled = await sluice(["schedules", "cancel", "01RUN"], { "runs.cancel": { ...scheduled, status: "CANCELLED" } });
   expect(cancelled.stdout).toBe("scheduled run 01RUN is cancelled\n");
+});
+
+describe("engine nodes", () => {
+  test("are listed with their partitions, of which those that move say so, and the coordinator", async () => {
+    const node = {
+      id: "01A",
+      name: "engine-a",
+      host: "h",
+      pid: 7,
+      sluiceVersion: "1.0.0",
+      state: "member",
+      coordinator: true,
+      partitions: [
+        { partition: 0, state: "owned", epoch: 3 },
+        { partition: 4, state: "taking", epoch: 9 },
+      ],
+      joinedAt: new Date(NOW - 60_000).toISOString(),
+      lastSeenAt: new Date(NOW - 1_000).toISOString(),
+    };
+    const page = { items: [node] };
+    const { stdout, code } = await sluice(["nodes", "list"], { "nodes.list": page });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/01A +engine-a +member +coordinator +0 4\(taking\) +1\.00s ago +1m ago +h +7 +1\.0\.0/);
+    const json = await sluice(["nodes", "list", "--json"], { "nodes.list": page });
+    expect(JSON.parse(json.stdout)).toEqual(page);
+  });
 });

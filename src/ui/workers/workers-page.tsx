@@ -1,4 +1,4 @@
-/** The page "Workers": which nodes execute steps, how busy they are, when they were last heard of; draining one. */
+/** The page "Workers": which nodes execute steps, how busy they are, when they were last heard of; draining one. And the engine nodes. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { WorkerView } from "../../protocol/view.ts";
@@ -8,6 +8,7 @@ import { useKeys } from "../kit/keys.tsx";
 import { toast } from "../kit/toast.tsx";
 import { useLive } from "../live.ts";
 import { about, readOnly } from "../shell/about.ts";
+import { EngineNodes } from "./engine-nodes.tsx";
 import { WorkerRow } from "./worker-row.tsx";
 import "./workers.css";
 
@@ -72,7 +73,13 @@ export function WorkersPage(): JSX.Element {
 
   if (workers === undefined)
     return error === undefined ? <div aria-busy="true" /> : <EmptyState title="The workers cannot be listed" text={error} />;
-  if (items.length === 0) return <NoWorkers />;
+  if (items.length === 0)
+    return (
+      <>
+        <NoWorkers />
+        <EngineNodes />
+      </>
+    );
   const working = items.filter(({ mode }) => mode === "running" || mode === "draining");
   const used = working.reduce((sum, worker) => sum + worker.used, 0);
   const slots = working.reduce((sum, worker) => sum + worker.slots, 0);
@@ -97,6 +104,7 @@ export function WorkersPage(): JSX.Element {
           />
         ))}
       </ul>
+      <EngineNodes />
     </div>
   );
 }

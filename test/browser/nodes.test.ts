@@ -1,0 +1,107 @@
+/** The engine nodes on the page of workers, and the charts of their machines. The engine is made up: what it says is up to the test. */
+import { pino } from "pino";
+import { beforeAll, describe, expect, test } from "vitest";
+import { unreadyHealth } from "../../src/engine/health.ts";
+import { clusterMachine } from "../../src/engine/machine-definitions.ts";
+import type { NodeView } from "../../src/protocol/view.ts";
+import { startDashboard } from "../../src/server/index.ts";
+import { onCleanup } from "../support/cleanup.ts";
+import { startFakeEngine } from "../support/fake-engine.ts";
+import { startTestServer } from "../support/nats.ts";
+import { axeCheck } from "./support/axe.ts";
+import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
+import { shot } from "./support/shot.ts";
+
+const node = (id: string, numbers: readonly number[], more: Partial<NodeView> = {}): NodeView => ({
+  id,
+  name: `engine-${id}`,
+  host: "host.example",
+  pid: 4_321,
+  sluiceVersion: "1.2.3",
+  joinedAt: new Date(Date.now() - 3_600_000).toISOString(),
+  state: "member",
+  coordinator: false,
+  partitions: numbers.map((partition) => ({ partition, state: "owned", epoch: 3 })),
+  lastSeenAt: new Date().toISOString(),
+  ...more,
+});
+
+describe.skipIf(noBrowser)("the engine nodes", () => {
+  let url = "";
+  let browser: TestBrowser;
+  let nodes: readonly NodeView[] = [];
+
+  beforeAll(async () => {
+    const server = await startTestServer();
+    const engine = await startFakeEngine(server.url);
+    engine.serve({
+      "health.get": () => unreadyHealth("starting", "Made up."),
+      "worker.list": () => ({ items: [] }),
+      "node.list": () => ({ items: nodes }),
+      "machine.get": ({ machine = "node" }) => ({
+        ...clusterMachine(machine),
+        counts:
+          machine === "node" ? { "node.member": 2, "node.leaving": 1 } : { "ownership.owned": 9, "ownership.elsewhere": 18 },
+      }),
+    });
+    await engine.connection.flush();
+    const dashboard = await startDashboard({
+      servers: server.url,
+      port: 0,
+      uiDir: process.env["SLUICE_TEST_UI_DIR"],
+      logger: pino({ level: "silent" }),
+    });
+    onCleanup(async () => await dashboard.stop());
+    url = `http://127.0.0.1:${dashboard.port}`;
+    browser = await openBrowser();
+  });
+
+  test("are shown with their partitions, epochs and the coordinator, and anew while they change", async () => {
+    nodes = [
+      node("a", [0, 1, 2], { coordinator: true, coordinatorState: "owned", coordinatorEpoch: 7 }),
+      node("b", [3, 4], { state: "silent" }),
+      node("c", [5, 6, 7], { state: "leaving", partitions: [{ partition: 5, state: "givingBack", epoch: 12 }] }),
+    ];
+    for (const theme of ["dark", "light"] as const)
+      for (const width of [400, 1400]) {
+        const page = await browser.openPage(`${url}/workers`, { theme, width });
+        const rows = page.locator(".nodes-row");
+        await rows.nth(2).waitFor();
+        expect(await page.locator(".nodes-coordinator").count()).toBe(1);
+        expect(await rows.nth(0).locator(".nodes-partition").allInnerTexts()).toEqual(["0\ne3", "1\ne3", "2\ne3"]);
+        expect(await rows.nth(2).locator('.nodes-partition[data-mode="givingBack"]').innerText()).toBe("5\ne12");
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        expect(overflow).toBeLessThanOrEqual(0);
+        await axeCheck(page);
+        await shot(page, `nodes-${theme}-${width}`);
+        if (theme === "light" && width === 1400) {
+          nodes = nodes.slice(0, 1);
+          await expect.poll(() => rows.count(), { timeout: 8_000 }).toBe(1);
+        }
+      }
+  });
+
+  test.each(["node", "ownership"] as const)(
+    "link to the chart of the machine %s, with how many are in each state",
+    async (machine) => {
+      nodes = [node("a", [0])];
+      const page = await browser.openPage(`${url}/workers`);
+      await page.locator(`a[href="/workers/machines/${machine}"]`).click();
+      await page
+        .getByRole("heading", { name: machine === "node" ? "Life of an engine node" : "Ownership of a partition" })
+        .waitFor();
+      await page
+        .getByText(machine === "node" ? "leaving" : "givingBack")
+        .first()
+        .waitFor();
+      await page
+        .getByText(machine === "node" ? "2" : "18", { exact: true })
+        .first()
+        .waitFor();
+      await axeCheck(page);
+      await shot(page, `nodes-machine-${machine}`);
+      await page.keyboard.press("Escape");
+      await page.waitForURL(`${url}/workers`);
+    },
+  );
+});
