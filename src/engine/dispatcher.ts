@@ -11,9 +11,8 @@ import type { SlotSource } from "./core/slot-source.ts";
 import type { Attempt, ReadyStep, Run } from "./run.ts";
 import { type ExecutedAttempt, type HeldAttempt, Holdings, type Ownership } from "./slots/holdings.ts";
 import { type LocalWant, PartitionSlots, type SlotDesk } from "./slots/partition-slots.ts";
-import { SlotBroker } from "./slots/slot-broker.ts";
-import { SlotClient, type SlotTransport } from "./slots/slot-client.ts";
-import { SlotServer } from "./slots/slot-server.ts";
+import type { SlotTransport } from "./slots/slot-client.ts";
+import { SlotSupply } from "./slots/slot-supply.ts";
 import { type WorkerEntry, WorkerRegistry } from "./slots/worker-registry.ts";
 
 export type { HeldAttempt } from "./slots/holdings.ts";
@@ -40,13 +39,6 @@ export interface DispatcherHost {
   readonly transport?: SlotTransport;
 }
 
-/** Where the slots are given out. */
-type Role =
-  /** Nobody does: steps wait. */
-  | { readonly kind: "none" }
-  | { readonly kind: "coordinator"; readonly broker: SlotBroker; readonly server: SlotServer | undefined }
-  | { readonly kind: "member"; readonly client: SlotClient<LocalWant> };
-
 export class Dispatcher {
   readonly #host: DispatcherHost;
   readonly #logger: Logger;
@@ -54,10 +46,7 @@ export class Dispatcher {
   readonly #holdings = new Holdings();
   readonly #partitions = new Map<number, PartitionSlots>();
   readonly #desk: SlotDesk;
-  #role: Role = { kind: "none" };
-  #coordinator: string | undefined = undefined;
-  #nodes: ReadonlySet<string> = new Set();
-  #lastSession = 0;
+  readonly #supply: SlotSupply;
   #lastWant = 0;
   /** Wants of this node, by what a worker must serve. */
   readonly #wanted = new Map<string, number>();
@@ -66,14 +55,22 @@ export class Dispatcher {
     this.#host = host;
     this.#logger = logger;
     this.#registry = new WorkerRegistry(host.now);
+    this.#supply = new SlotSupply({
+      self: host.self,
+      registry: this.#registry,
+      transport: host.transport,
+      held: () => this.#slotsHeld(),
+      wants: () => this.#wants(),
+      offered: (want, worker) => {
+        this.#unwanted(want);
+        host.offer(want.step, worker, want.slots.offered(want, worker));
+      },
+    });
     this.#desk = {
-      take: (step) =>
-        this.#role.kind === "coordinator"
-          ? this.#role.broker.take(this.#host.self(), step.handler, versionOf(step), step.flow)
-          : undefined,
+      take: (step) => this.#supply.take(step.handler, versionOf(step), step.flow),
       wait: (slots, step) => this.#wait(slots, step),
       withdraw: (want) => this.#withdraw(want),
-      unuse: (worker) => this.#free(worker, "unused"),
+      unuse: (worker) => this.#supply.free(worker, "unused"),
       adopt: (attempt, run, partition, recovered) => this.#adopt(attempt, run, partition, recovered),
       release: (attempt) => this.#release(attempt),
     };
@@ -81,30 +78,14 @@ export class Dispatcher {
 
   // ---------------------------------------------------------------- the cluster
 
-  get coordinator(): string | undefined {
-    return this.#coordinator;
-  }
-
   /** The members of the cluster, this node among them. */
   setNodes(ids: Iterable<string>): void {
-    this.#nodes = new Set(ids);
-    if (this.#role.kind !== "coordinator") return;
-    this.#role.server?.setNodes(this.#others());
-    this.pump();
+    this.#supply.setNodes(ids);
   }
 
   /** Who gives out the slots from now on; undefined: nobody knows, and steps wait. */
   setCoordinator(id: string | undefined): void {
-    if (id === this.#coordinator) return;
-    this.#coordinator = id;
-    if (this.#role.kind === "member") {
-      this.#lastSession = this.#role.client.session;
-      this.#role.client.stop();
-    } else if (this.#role.kind === "coordinator") this.#role.server?.stop();
-    this.#role = { kind: "none" };
-    if (id === undefined) return;
-    if (id === this.#host.self()) this.#coordinate();
-    else this.#join(id);
+    this.#supply.setCoordinator(id);
   }
 
   /** The partition has left this node: its wants, promises and attempts are forgotten, and nobody is told of them. */
@@ -113,7 +94,7 @@ export class Dispatcher {
     if (slots === undefined) return;
     this.#partitions.delete(number);
     slots.close();
-    for (const [worker, count] of this.#holdings.removePartition(number)) this.#abandon(worker, count);
+    for (const [worker, count] of this.#holdings.removePartition(number)) this.#supply.abandon(worker, count);
     this.pump();
   }
 
@@ -126,53 +107,12 @@ export class Dispatcher {
       this.#logger.warn({ err: error, from }, "a message about slots is not JSON; ignored");
       return;
     }
-    if (this.#role.kind === "member" && from === this.#coordinator) this.#role.client.receive(message);
-    else if (this.#role.kind === "coordinator") {
-      this.#role.server?.receive(from, message);
-      this.pump();
-    }
+    this.#supply.receive(from, message);
   }
 
   /** Nothing is sent after this. */
   stop(): void {
-    this.setCoordinator(undefined);
-  }
-
-  #coordinate(): void {
-    const self = this.#host.self();
-    const { transport } = this.#host;
-    let server: SlotServer | undefined = undefined;
-    const broker: SlotBroker = new SlotBroker({
-      registry: this.#registry,
-      canOffer: (node) => node === self || server?.canOffer(node) === true,
-      offer: (want, worker) => (want.node === self ? this.#offered(want as LocalWant, worker) : server?.offer(want, worker)),
-    });
-    if (transport !== undefined) server = new SlotServer(transport, broker);
-    this.#role = { kind: "coordinator", broker, server };
-    broker.know(self, this.#slotsHeld());
-    server?.setNodes(this.#others());
-    for (const want of this.#wants()) broker.wait(want);
-    this.pump();
-  }
-
-  #join(coordinator: string): void {
-    const { transport } = this.#host;
-    if (transport === undefined) throw new TypeError("a dispatcher that is to work with other nodes needs a transport");
-    const client = new SlotClient<LocalWant>({
-      transport,
-      coordinator,
-      firstSession: this.#lastSession + 1,
-      held: () => this.#slotsHeld(),
-      wants: () => this.#wants(),
-      offered: (want, worker) => this.#offered(want, worker),
-    });
-    this.#role = { kind: "member", client };
-  }
-
-  #others(): ReadonlySet<string> {
-    const others = new Set(this.#nodes);
-    others.delete(this.#host.self());
-    return others;
+    this.#supply.setCoordinator(undefined);
   }
 
   /** Of each worker, how many slots this node has or was promised. */
@@ -204,7 +144,7 @@ export class Dispatcher {
 
   /** Gives free slots to the steps that wait, in fair order. Called after each round of a partition. */
   pump(): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.pump();
+    this.#supply.pump();
   }
 
   #wait(slots: PartitionSlots, step: ReadyStep): LocalWant {
@@ -223,15 +163,13 @@ export class Dispatcher {
       slots,
     };
     this.#wanted.set(handler, (this.#wanted.get(handler) ?? 0) + 1);
-    if (this.#role.kind === "coordinator") this.#role.broker.wait(want);
-    else if (this.#role.kind === "member") this.#role.client.wait(want);
+    this.#supply.wait(want);
     return want;
   }
 
   #withdraw(want: LocalWant): void {
     this.#unwanted(want);
-    if (this.#role.kind === "coordinator") this.#role.broker.withdraw(want);
-    else if (this.#role.kind === "member") this.#role.client.withdraw(want);
+    this.#supply.withdraw(want);
   }
 
   #unwanted({ handler }: LocalWant): void {
@@ -240,34 +178,17 @@ export class Dispatcher {
     else this.#wanted.delete(handler);
   }
 
-  #offered(want: LocalWant, worker: string): void {
-    this.#unwanted(want);
-    this.#host.offer(want.step, worker, want.slots.offered(want, worker));
-  }
-
   #adopt(attempt: Attempt, run: Run, partition: number, recovered: boolean): void {
     this.#registry.open(attempt.worker);
     this.#holdings.add({ attempt, run, partition, recovered });
     // Else it was promised, and counts already.
-    if (!recovered) return;
-    if (this.#role.kind === "coordinator") this.#role.broker.hold(this.#host.self(), attempt.worker);
-    else if (this.#role.kind === "member") this.#role.client.hold(attempt.worker);
+    if (recovered) this.#supply.hold(attempt.worker);
   }
 
   #release(attempt: Attempt): void {
     const held = this.#holdings.remove(attempt);
     // One that the worker had no slot for frees none: it would be offered the same again at once, and again.
-    if (held !== undefined) this.#free(attempt.worker, held.refused === true ? "unused" : "released");
-  }
-
-  #free(worker: string, how: "released" | "unused"): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.free(this.#host.self(), worker, how);
-    else if (this.#role.kind === "member") this.#role.client.free(worker, how);
-  }
-
-  #abandon(worker: string, count: number): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.abandon(this.#host.self(), worker, count);
-    else if (this.#role.kind === "member") this.#role.client.abandon(worker, count);
+    if (held !== undefined) this.#supply.free(attempt.worker, held.refused === true ? "unused" : "released");
   }
 
   // ---------------------------------------------------------------- workers
@@ -295,7 +216,7 @@ export class Dispatcher {
   report(status: WorkerStatus): void {
     if (status.mode === "stopped" && !this.#registry.workers.has(status.id)) return;
     const { worker, changed } = this.#registry.report(status);
-    if (this.#role.kind === "coordinator") this.#role.broker.reported(worker);
+    this.#supply.reported(worker);
     if (status.attempts !== undefined) {
       const { missing, over } = this.#holdings.reconcile(status, this.#host.ownership);
       for (const held of missing) this.#host.missing(held);
@@ -311,16 +232,14 @@ export class Dispatcher {
 
   /** How many of a worker's slots are known to be used, of all that this node can know; all may be where others know more. */
   #known(worker: string): number {
-    const { size } = this.#holdings.of(worker);
-    if (this.#host.ownership.all) return size;
-    return this.#role.kind === "coordinator" && this.#role.broker.settled ? this.#role.broker.taken(worker) : Infinity;
+    return this.#host.ownership.all ? this.#holdings.of(worker).size : (this.#supply.taken(worker) ?? Infinity);
   }
 
   /** The worker was told to drain and has answered: it is given nothing more. */
   drain(id: string): void {
     if (this.#registry.workers.get(id)?.mode !== "running") return;
     this.#registry.drain(id);
-    this.#brokerSeesWorkers();
+    this.#supply.workersChanged();
   }
 
   /** The worker answered an assignment. */
@@ -340,7 +259,7 @@ export class Dispatcher {
       if (reason === "draining") draining = true;
       if (reason !== "handler") {
         held.refused = true;
-        this.#full(id);
+        this.#supply.full(id);
       }
       this.#logger.debug({ worker: id, attemptId, reason }, "a worker did not take a step");
       this.#host.giveBack(held, "returned");
@@ -348,16 +267,11 @@ export class Dispatcher {
     if (draining) this.drain(id);
   }
 
-  #full(worker: string): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.full(worker);
-    else if (this.#role.kind === "member") this.#role.client.full(worker);
-  }
-
   /** Messages may have been lost (the connection was): of what workers hold only that counts which they report next. */
   distrust(): void {
     this.#registry.forgive();
     this.#holdings.distrust();
-    if (this.#role.kind === "member") this.#role.client.reopen();
+    this.#supply.reopen();
   }
 
   /** Takes workers that have been silent for too long for dead. */
@@ -377,17 +291,13 @@ export class Dispatcher {
         `a worker ${why}: its steps are given to others`,
       );
     // Where only this node does not hear it, it goes on with them.
-    if (held.length > 0) this.#abandon(worker.id, held.length);
+    if (held.length > 0) this.#supply.abandon(worker.id, held.length);
     for (const one of held) this.#host.giveBack(one, "lost");
   }
 
   #workersChanged(): void {
-    this.#brokerSeesWorkers();
+    this.#supply.workersChanged();
     this.#registry.announce();
-  }
-
-  #brokerSeesWorkers(): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.workersChanged();
   }
 
   // ---------------------------------------------------------------- views
@@ -425,23 +335,25 @@ export class Dispatcher {
   usedOf(worker: WorkerEntry): number {
     const { size } = this.#holdings.of(worker.id);
     if (this.#host.ownership.all) return size;
-    if (this.#role.kind === "coordinator") return Math.max(size, this.#role.broker.taken(worker.id));
-    return Math.max(size, worker.status?.used ?? 0);
+    return Math.max(size, this.#supply.taken(worker.id) ?? worker.status?.used ?? 0);
   }
 
   /** How a step that wants a worker stands, as far as this node knows. */
   standing(step: ReadyStep): SlotStanding {
+    const want = this.#wantOf(step);
     const workers = this.#registry.serving(step.handler).length;
-    const want = this.#partitions.get(step.partition)?.wants.get(step);
-    if (this.#role.kind === "coordinator" && want !== undefined) return this.#role.broker.standing(want);
-    return { served: want !== undefined && workers > 0, position: undefined, waiting: this.waiting, workers };
+    const unknown = { served: want !== undefined && workers > 0, position: undefined, waiting: this.waiting, workers };
+    return (want && this.#supply.standing(want)) ?? unknown;
   }
 
-  /** The same, exact: the coordinator is asked. */
+  /** The same, exact: whoever gives out the slots is asked. */
   async askStanding(step: ReadyStep): Promise<SlotStanding> {
-    const want = this.#partitions.get(step.partition)?.wants.get(step);
-    const told = this.#role.kind === "member" && want !== undefined ? await this.#role.client.standing(want) : undefined;
-    return told ?? this.standing(step);
+    const want = this.#wantOf(step);
+    return (want && (await this.#supply.askStanding(want))) ?? this.standing(step);
+  }
+
+  #wantOf(step: ReadyStep): LocalWant | undefined {
+    return this.#partitions.get(step.partition)?.wants.get(step);
   }
 }
 

@@ -2,6 +2,11 @@
  * Gives out the slots of all workers to the steps of all nodes, in one fair order: at the moment that a slot is free, to the step whose
  * turn it is. It is at work on the node that coordinates, and only there. It knows steps as plain wants and workers by how many of their
  * slots each node has; which attempts have them is the business of their owners.
+ *
+ * The order is exact for wants in the order in which they arrive here: between two offers to one waiting flow, no other flow gets more
+ * than one (equal weights). What is on its way adds to that: a want counts from its arrival, and steps start when their offers have
+ * arrived, so between two starts of a waiting flow another one starts at most once plus as often as there are slots; with one slot, at
+ * most once. A new coordinator begins with no turns remembered: then each flow may start once more.
  */
 import { createFairQueue, type FairQueue } from "../../../machines/fair-queue.ts";
 import type { Freed, SlotStanding, SlotWant } from "../../protocol/slots.ts";
@@ -247,8 +252,8 @@ export class SlotBroker {
 
   /** What the worker itself says that it uses. Results that are on their way make it too much, until it says so again. */
   #doubt(account: Account): void {
-    const { used = 0 } = this.#options.registry.workers.get(account.id)?.status ?? {};
-    const beyond = Math.max(0, used - account.taken);
+    const used = this.#options.registry.workers.get(account.id)?.status?.used;
+    const beyond = Number.isInteger(used) ? Math.max(0, (used ?? 0) - account.taken) : 0;
     account.orphans = account.unsure ? beyond : Math.min(account.orphans, beyond);
   }
 
