@@ -74,7 +74,6 @@ const MAX_DELAY_MS = 10 * 365 * 86_400_000;
 export class Api {
   readonly #options: ApiOptions;
   readonly #runs: RunReads;
-  readonly #groups: GroupViews;
   readonly operations: OperationHandlers;
 
   constructor(options: ApiOptions) {
@@ -82,7 +81,6 @@ export class Api {
     const maxReplyBytes = (): number => this.#maxReplyBytes;
     this.#runs = new RunReads({ ...options, maxReplyBytes });
     const groups = new GroupViews({ ...options, maxReplyBytes });
-    this.#groups = groups;
     const cluster = new ClusterApi(options);
     const workers = new WorkerViews(options);
     const streams = new StreamViews(options);
@@ -128,11 +126,6 @@ export class Api {
       ...this.operations,
       "run.record": async ({ id, after }) => cutRecord(await this.#record(id, after), this.#maxReplyBytes),
     };
-  }
-
-  /** How many groups of a limit there are, on all nodes. */
-  groupsOf(limit: string): Promise<number> {
-    return this.#groups.countOf(limit);
   }
 
   // ---------------------------------------------------------------- runs

@@ -1,7 +1,4 @@
-/**
- * The operations on the cluster itself: its engine nodes, their machines, and definitions, which the coordinator puts in force and
- * every node has to know before anybody is told so.
- */
+/** The operations on the cluster itself: its engine nodes, their machines, and definitions, which the coordinator puts in force. */
 import { RequestError } from "../errors.ts";
 import type { MachineDefinition } from "../protocol/record.ts";
 import type { NodeView, Page } from "../protocol/view.ts";
@@ -9,14 +6,11 @@ import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { NodeCalls } from "./cluster/node-calls.ts";
 import { type ClusterMembers, NodeViews } from "./cluster/node-views.ts";
 import { type ClusterMachine, clusterMachine } from "./machine-definitions.ts";
-import type { Workflows } from "./workflows.ts";
 
 export interface ClusterApiOptions {
   readonly calls: NodeCalls;
   readonly members: ClusterMembers;
-  readonly workflows: Workflows;
   readonly register: (spec: WorkflowSpec) => Promise<Version>;
-  readonly refreshDefinitions: () => Promise<void>;
 }
 
 interface Version {
@@ -25,7 +19,6 @@ interface Version {
 }
 
 const REGISTER = "definitions.register";
-const KNOW = "definitions.know";
 
 export class ClusterApi {
   readonly #options: ClusterApiOptions;
@@ -33,25 +26,23 @@ export class ClusterApi {
 
   constructor(options: ClusterApiOptions) {
     this.#options = options;
-    const { calls, members, workflows, register, refreshDefinitions } = options;
+    const { calls, members, register } = options;
     this.#nodes = new NodeViews(calls, members);
     calls.serve(REGISTER, async ({ spec }: { readonly spec: WorkflowSpec }): Promise<Version> => {
-      if (!calls.isCoordinator) throw notYet("this engine node is not the coordinator");
+      if (!calls.isCoordinator)
+        // It is asked again.
+        throw new RequestError("this engine node is not the coordinator", {
+          operation: "workflow.register",
+          status: 503,
+          reason: "ENGINE_UNAVAILABLE",
+        });
       return register(spec);
-    });
-    calls.serve(KNOW, async ({ name, version }: Version) => {
-      if (workflows.get(name, version) === undefined) await refreshDefinitions();
-      if (workflows.get(name, version) === undefined) throw notYet("the definition is not known yet");
-      return null;
     });
   }
 
-  /** Resolves once all nodes know it: whoever is asked for a run then makes one of this version. */
-  async register(spec: WorkflowSpec): Promise<Version> {
-    const { calls } = this.#options;
-    const { name, version } = await calls.toCoordinator<Version>(REGISTER, { spec });
-    await calls.toAll(KNOW, { name, version });
-    return { name, version };
+  /** Resolves once it is in force, and so known to every node. */
+  register(spec: WorkflowSpec): Promise<Version> {
+    return this.#options.calls.toCoordinator<Version>(REGISTER, { spec });
   }
 
   async nodes(): Promise<Page<NodeView>> {
@@ -77,9 +68,4 @@ export class ClusterApi {
     }
     return { ...clusterMachine(machine), counts };
   }
-}
-
-/** It is asked again. */
-function notYet(why: string): RequestError {
-  return new RequestError(why, { operation: "workflow.register", status: 503, reason: "ENGINE_UNAVAILABLE" });
 }

@@ -47,16 +47,6 @@ export class Counters {
   }
 }
 
-/** A node's place in its cluster. */
-export interface ClusterStats {
-  readonly nodes: number;
-  readonly coordinator: boolean;
-  /** By partition that is owned here: the epoch of that. */
-  readonly epochs: ReadonlyMap<number, number>;
-  /** Changes of the map that this node has seen. */
-  readonly mapChanges: number;
-}
-
 /** An engine node at this moment. */
 export interface EngineStats {
   readonly ready: boolean;
@@ -66,6 +56,10 @@ export interface EngineStats {
   readonly members: number;
   /** Partitions that it owns. */
   readonly partitions: number;
+  /** Of each of them: the epoch under which it is owned. */
+  readonly epochs?: ReadonlyMap<number, number>;
+  /** Changes of who owns what that this node has seen. */
+  readonly mapChanges?: number;
   /** Runs that have not ended. */
   readonly live: number;
   /** Of groups: runs that hold a slot, of which `stopping` only until their worker has stopped; and runs that wait for one. */
@@ -77,7 +71,5 @@ export interface EngineStats {
   readonly slots: { readonly used: number; readonly total: number };
   /** Journal messages that the history has not taken in yet; undefined without a history. */
   readonly historyBehind: number | undefined;
-  /** Absent until it has joined its cluster. */
-  readonly cluster?: ClusterStats;
   readonly counters: Counters;
 }

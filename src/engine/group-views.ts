@@ -55,7 +55,6 @@ interface OneRequest {
 
 const DEFAULT_PAGE = 50;
 const LIST = "groups.list";
-const COUNT = "groups.count";
 const VIEW = "groups.view";
 const MACHINE = "groups.machine";
 /** How many ids of runs a group shows in a list: fewer where the page would be too much for one message. */
@@ -68,10 +67,6 @@ export class GroupViews {
     this.#sources = sources;
     const { calls } = sources;
     calls.serveGather(LIST, (partitions, request: ListRequest) => this.#part(partitions, request));
-    calls.serveGather(COUNT, async (partitions, { limit }: { readonly limit: string }): Promise<number> => {
-      const counts = await calls.reads.all(partitions, ({ groups }) => groups.of(limit).length);
-      return counts.reduce((sum, count) => sum + count, 0);
-    });
     calls.serve(VIEW, (request: OneRequest) => this.#read(request, (context, view) => view(context)));
     calls.serve(MACHINE, (request: OneRequest) => this.#read(request, machineView));
   }
@@ -149,12 +144,6 @@ export class GroupViews {
     if (this.#rulesOf(limit) === undefined) throw noLimit(limit, operation);
     await this.#sources.send(this.#sources.placement().ofGroup(limit, key), command);
     return this.get(limit, key, operation);
-  }
-
-  /** How many there are of a limit. */
-  async countOf(limit: string): Promise<number> {
-    const { parts } = await this.#sources.calls.gather<number>(COUNT, { limit });
-    return parts.reduce((sum, count) => sum + count, 0);
   }
 
   /** Throws LIMIT_NOT_FOUND where no workflow has such a limit. */

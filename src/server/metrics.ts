@@ -60,7 +60,7 @@ export class Metrics {
   #addEngine(): void {
     const of = (read: (stats: EngineStats) => number | undefined) => () =>
       this.#stats === undefined ? undefined : read(this.#stats);
-    this.#gauge("sluice_engine_ready", "1 where this engine node owns the partitions and answers, 0 where it stands by.", () =>
+    this.#gauge("sluice_engine_ready", "1 where this engine node answers, 0 while it starts and once it has ended.", () =>
       this.#stats?.ready === true ? 1 : 0,
     );
     this.#gauge(
@@ -71,12 +71,12 @@ export class Metrics {
     this.#gauge(
       "sluice_cluster_nodes",
       "Engine nodes of the cluster, as this node knows.",
-      of(({ cluster }) => cluster?.nodes),
+      of(({ members }) => members),
     );
     this.#gauge(
       "sluice_coordinator",
       "1 where this node reads the events and gives out the slots of workers.",
-      of(({ cluster }) => (cluster === undefined ? undefined : Number(cluster.coordinator))),
+      of(({ coordinator }) => Number(coordinator)),
     );
     const epochs = new Gauge({
       name: "sluice_partition_epoch",
@@ -85,11 +85,11 @@ export class Metrics {
       registers: [this.#registry],
       collect: () => {
         epochs.reset();
-        for (const [partition, epoch] of this.#stats?.cluster?.epochs ?? []) epochs.set({ partition: String(partition) }, epoch);
+        for (const [partition, epoch] of this.#stats?.epochs ?? []) epochs.set({ partition: String(partition) }, epoch);
       },
     });
     this.#counterOf("sluice_map_changes_total", "Changes of the cluster's map that this node has seen.", [], (add) => {
-      if (this.#stats?.cluster !== undefined) add({}, this.#stats.cluster.mapChanges);
+      if (this.#stats?.mapChanges !== undefined) add({}, this.#stats.mapChanges);
     });
     this.#gauge(
       "sluice_runs_live",
