@@ -123,7 +123,7 @@ export class Dispatcher {
       if (size > 0) counts.set(worker, size);
     }
     for (const { promised } of this.#partitions.values())
-      for (const [worker, count] of promised) counts.set(worker, (counts.get(worker) ?? 0) + count);
+      for (const [worker, count] of promised) if (count > 0) counts.set(worker, (counts.get(worker) ?? 0) + count);
     return counts;
   }
 

@@ -28,7 +28,7 @@ export interface LocalWant extends SlotWant {
 export class PartitionSlots implements SlotSource {
   readonly partition: number;
   readonly wants = new Map<ReadyStep, LocalWant>();
-  /** By worker: slots of steps that the partition has not confirmed yet. */
+  /** By worker: slots of steps that the partition has not confirmed yet; 0 stays, since it changes with every step. */
   readonly promised = new Map<string, number>();
   readonly #desk: SlotDesk;
   #closed = false;
@@ -89,8 +89,7 @@ export class PartitionSlots implements SlotSource {
   /** The promise was kept, or given up: false where there was none. */
   #keep(worker: string): boolean {
     const count = this.promised.get(worker) ?? 0;
-    if (count > 1) this.promised.set(worker, count - 1);
-    else this.promised.delete(worker);
+    if (count > 0) this.promised.set(worker, count - 1);
     return count > 0;
   }
 }

@@ -190,7 +190,10 @@ export class SlotBroker {
   /** Not a member any more. Its wants are to be withdrawn. What its attempts have is free once their workers say so, or new owners hold it. */
   forget(node: string): void {
     this.#unknown.delete(node);
-    for (const account of [...this.#accounts.values()]) this.abandon(node, account.id, account.byNode.get(node) ?? 0);
+    for (const account of [...this.#accounts.values()]) {
+      this.abandon(node, account.id, account.byNode.get(node) ?? 0);
+      account.byNode.delete(node);
+    }
     this.#dirty = true;
   }
 
@@ -273,8 +276,7 @@ export class SlotBroker {
     if (by === 0) return true;
     const count = (account.byNode.get(node) ?? 0) + by;
     if (count < 0) return false;
-    if (count === 0) account.byNode.delete(node);
-    else account.byNode.set(node, count);
+    account.byNode.set(node, count);
     account.taken += by;
     this.#taken += by;
     return true;
