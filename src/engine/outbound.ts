@@ -15,6 +15,7 @@ import type { OwnedPartitions } from "./owned-partitions.ts";
 import type { EffectHandler, Partition } from "./partition.ts";
 import type { Attempt, Run } from "./run.ts";
 import type { ExecutedAttempt } from "./slots/holdings.ts";
+import type { Transfers } from "./transfers.ts";
 
 export interface OutboundOptions {
   readonly connection: Connection;
@@ -22,6 +23,7 @@ export interface OutboundOptions {
   readonly dispatcher: Dispatcher;
   readonly keyer: Keyer;
   readonly partitions: OwnedPartitions;
+  readonly transfers: Pick<Transfers, "handOver">;
   readonly committed: (partition: Partition, seq: number, text: string) => void;
   readonly counters: Counters;
   readonly logger: Logger;
@@ -67,7 +69,7 @@ export class Outbound implements EffectHandler {
   }
 
   handle(partition: Partition, effect: Effect): void {
-    const { connection, names, keyer, partitions, counters } = this.#options;
+    const { connection, names, keyer, partitions, transfers, counters } = this.#options;
     switch (effect.type) {
       case "assign":
         this.#collect(this.#assignments, effect.attempt.worker, {
@@ -92,13 +94,7 @@ export class Outbound implements EffectHandler {
       }
       case "handover": {
         const { to, n, creation } = effect;
-        partitions.get(to)?.enqueue({
-          type: "creation",
-          source: `p${partition.number}`,
-          position: [n, 0],
-          creation,
-          accepted: () => partition.enqueue({ type: "confirmed", to, n }),
-        });
+        transfers.handOver(partition, to, n, creation);
         return;
       }
       case "keys":

@@ -78,6 +78,7 @@ export class StreamReader {
         });
         if (this.#stopped) return;
         let held: Promise<void> | undefined;
+        let thrown: unknown;
         let wake: () => void = () => undefined;
         const interrupted = new Promise<void>((resolve) => (wake = resolve));
         // A callback and not an iterator: a promise per message would cost more than the message.
@@ -86,11 +87,13 @@ export class StreamReader {
           expires: 30_000,
           idle_heartbeat: IDLE_HEARTBEAT_MS,
           callback: (message) => {
-            if (held !== undefined || this.#stopped || message.seq < this.#next) return;
-            const waits = this.#handle(message);
-            if (waits === undefined) return;
-            held = waits;
-            wake();
+            if (held !== undefined || thrown !== undefined || this.#stopped || message.seq < this.#next) return;
+            try {
+              held = this.#handle(message);
+            } catch (error) {
+              thrown = error;
+            }
+            if (held !== undefined || thrown !== undefined) wake();
           },
         });
         this.#messages = messages;
@@ -100,6 +103,14 @@ export class StreamReader {
         // The library goes on pulling whatever is done with its messages. So to hold back is to close, and to begin again there.
         await messages.close();
         if (held !== undefined) await held;
+        if (thrown !== undefined) {
+          // A fault of ours. Passing over the message would lose it, so it is tried again, and said each time.
+          failed = true;
+          logger.error(
+            { err: thrown, stream, subject, seq: this.#next },
+            "a message of a stream could not be dealt with; trying again",
+          );
+        }
       } catch (error) {
         if (this.#stopped) return;
         failed = true;

@@ -4,13 +4,16 @@
  */
 import type { Position } from "../engine/facts.ts";
 import type { Creation } from "../engine/run.ts";
-import type { Command } from "../protocol/commands.ts";
+import type { Command, TransferCommand } from "../protocol/commands.ts";
 
 export const EVENTS_STREAM = "events";
 
+/** In memory runs go from partition to partition without an inbox. */
+export type MemoryCommand = Exclude<Command, TransferCommand>;
+
 export interface InboxEntry {
   readonly seq: number;
-  readonly command: Command;
+  readonly command: MemoryCommand;
   /** Resolved once the command is applied and durable. */
   readonly applied: () => void;
 }

@@ -13,13 +13,13 @@ import { INLINE_INPUT_CHARS, type Run } from "../engine/run.ts";
 import { groupView } from "../engine/views.ts";
 import { type CompiledWorkflow, Workflows } from "../engine/workflows.ts";
 import type { PartitionCore } from "../engine/partition-core.ts";
-import type { Command, CreateCommand } from "../protocol/commands.ts";
+import type { CreateCommand } from "../protocol/commands.ts";
 import type { Explanation, GroupView, RunChangeMessage, RunEventView, RunStatus, RunView } from "../protocol/view.ts";
 import { internalsOf } from "../workflow/define.ts";
 import { type Duration, parseDuration } from "../workflow/duration.ts";
 import { EVENT_NAME_EXPECTED, isEventName } from "../workflow/event-pattern.ts";
 import type { AnyWorkflow, WorkflowInput, WorkflowOutputs } from "../workflow/workflow.ts";
-import { EVENTS_STREAM, MemoryStore, type RoutedCreation } from "./memory-store.ts";
+import { EVENTS_STREAM, type MemoryCommand, MemoryStore, type RoutedCreation } from "./memory-store.ts";
 import { parseTestOptions, readTime, type TestSluiceOptions, type TestSluiceSettings } from "./options.ts";
 import { RunLog } from "./run-log.ts";
 import { TestEngine } from "./test-engine.ts";
@@ -398,7 +398,7 @@ export class TestSluice {
     return run;
   }
 
-  async #setGroup(command: Extract<Command, { readonly type: "group" }>): Promise<void> {
+  async #setGroup(command: Extract<MemoryCommand, { readonly type: "group" }>): Promise<void> {
     if (!this.#rules.has(command.limit))
       throw new OptionsError(`there is no limit "${command.limit}"`, {
         path: "limit",
@@ -410,14 +410,14 @@ export class TestSluice {
   }
 
   /** Stores a command in a partition's inbox; resolves once it is applied and durable, over restarts. */
-  #send(partition: number, command: Command): Promise<void> {
+  #send(partition: number, command: MemoryCommand): Promise<void> {
     this.#activity++;
     const store = this.#store.partition(partition);
     const seq = ++store.inboxSeq;
     const text = JSON.stringify(command);
     if (text.length > INLINE_INPUT_CHARS) this.#store.keep(`p${partition}`, seq, text);
     return new Promise((resolve) => {
-      const entry = { seq, command: JSON.parse(text) as Command, applied: resolve };
+      const entry = { seq, command: JSON.parse(text) as MemoryCommand, applied: resolve };
       store.inbox.set(seq, entry);
       this.#engine.command(partition, entry);
     });

@@ -20,7 +20,7 @@ import type { OwnershipView } from "./ownership-view.ts";
 import { type NodeView, viewNodes } from "./node-view.ts";
 import { OtherMembers } from "./other-members.ts";
 import { Session } from "./session.ts";
-import { fulfil, type Wishes } from "./wishes.ts";
+import { fulfil, type Wishes, wishesOf } from "./wishes.ts";
 
 export interface Membership extends OwnershipView {
   /** Resolves when it is a member; what it owns is then on its way. Waits for NATS; ends early when stopped. */
@@ -28,6 +28,8 @@ export interface Membership extends OwnershipView {
   /** Gives all back, one after another, and leaves. Idempotent. */
   stop(): Promise<void>;
   readonly map: ClusterMap;
+  /** It is a member, and its session has not run out: nobody else can have taken what it owns. */
+  readonly isAssured: boolean;
   /** Look now: the map is said to have changed. */
   poke(): void;
   /** The fence said so, and the partition was dropped. */
@@ -101,6 +103,10 @@ class Membering implements Membership {
 
   get self(): string {
     return this.#session.id;
+  }
+
+  get isAssured(): boolean {
+    return this.#machines.isAssured && !this.#session.expired(this.#clock.now());
   }
 
   get map(): ClusterMap {
@@ -328,28 +334,16 @@ class Membering implements Membership {
 
   #wishes(map: ClusterMap): Wishes {
     const { partitions, node, isoNow } = this.#options;
-    const machines = this.#machines;
-    const { life, roles } = machines;
-    const withMode = (mode: OwnershipMode): Map<Role, number> =>
-      new Map(roles.filter((role) => machines.mode(role) === mode).map((role) => [role, machines.epoch(role)]));
-    const hasNothing = roles.every(
-      (role) => ["elsewhere", "resting"].includes(machines.mode(role)) && ownerOf(map, role) !== this.self,
-    );
-    const mayClaim = life === "joining" || machines.isAssured;
-    const whileLeaving = hasNothing ? "go" : "leave";
-    const whileJoining = this.#session.isOpen ? "join" : "stay";
-    const be = { joining: whileJoining, leaving: whileLeaving, withdrawing: "go" } as const;
+    const { life, isAssured, roles } = this.#machines;
+    const mode = (role: Role): OwnershipMode => this.#machines.mode(role);
+    const epoch = (role: Role): number => this.#machines.epoch(role);
+    const { isOpen } = this.#session;
     return {
-      self: this.self,
+      ...wishesOf({ self: this.self, life, isAssured, isOpen, roles, mode, epoch }, map),
       partitions,
       node,
       at: isoNow?.() ?? new Date().toISOString(),
-      be: life === "joining" || life === "leaving" || life === "withdrawing" ? be[life] : "stay",
       dead: this.#others.dead,
-      stopped: withMode("freeing"),
-      // All at once: only the pace of handovers depends on it.
-      begun: withMode("taking").size > 0 ? new Map() : withMode("owned"),
-      mayClaim: (role) => mayClaim && machines.mode(role) === "elsewhere",
     };
   }
 
