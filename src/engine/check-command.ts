@@ -55,7 +55,7 @@ function checkResult(result: unknown): void {
   const { run, step, attemptId, outcome, error, startedAt, finishedAt } = result;
   if (typeof run !== "string" || typeof step !== "string" || typeof attemptId !== "string" || !OUTCOMES.has(outcome))
     throw new TypeError("expected each result to have run, step, attemptId and outcome");
-  if (outcome === "failed" && (!isObject(error) || typeof error["name"] !== "string" || typeof error["message"] !== "string"))
+  if (outcome === "failed" && !isError(error))
     throw new TypeError("expected each failed result to have an error with name and message");
   if ((startedAt !== undefined && !isTime(startedAt)) || (finishedAt !== undefined && !isTime(finishedAt)))
     throw new TypeError("expected the times of each result to be in ms since 1970");
@@ -92,13 +92,18 @@ function checkTransfer({ source, items }: Record<string, unknown>): void {
       throw new TypeError("expected each item to have a position and a run");
     const { run } = item;
     checkCreate(run);
-    const { input, event, createdAt } = run;
+    const { input, event, createdAt, failure } = run;
     if (input !== undefined && typeof input !== "string")
       throw new TypeError("expected the 'input' of a run to be JSON as a text");
     if (createdAt === undefined) throw new TypeError("expected each run to have a createdAt");
     if (event !== undefined && (!isObject(event) || typeof event["name"] !== "string" || !Number.isSafeInteger(event["seq"])))
       throw new TypeError("expected 'event' to have a name and a seq");
+    if (failure !== undefined && !isError(failure)) throw new TypeError("expected 'failure' to have a name and a message");
   }
+}
+
+function isError(value: unknown): boolean {
+  return isObject(value) && typeof value["name"] === "string" && typeof value["message"] === "string";
 }
 
 function isPosition(value: unknown): boolean {

@@ -314,20 +314,26 @@ export class World {
     }
   }
 
-  /** The partition goes to another node; the old owner ends in peace. */
-  async handOver(number: number, to: Node): Promise<void> {
+  /** The partition goes to another node; the old owner ends in peace, and says that it is gone before or after that. */
+  async handOver(number: number, to: Node, { leaves }: { leaves: "first" | "last" }): Promise<void> {
     const from = this.owners[number];
     const host = from?.hosts.get(number);
     if (from === to || host === undefined) return this.takeOver(number, to);
-    host.leave();
+    if (leaves === "first") host.leave();
     let over = false;
     void host.partition.stop({ snapshot: false }).then(() => (over = true));
     for (let i = 0; !over && i < 1_000; i++) {
       for (let at = this.appends.length - 1; at >= 0; at--) if (this.appends[at]?.host === host) this.finishAppend(at);
       await this.settled();
     }
+    host.leave();
     this.owners[number] = to;
     to.own(this, number);
+  }
+
+  /** Nobody has it for a while. */
+  leaveAlone(number: number): void {
+    this.owners[number]?.hosts.get(number)?.drop();
   }
 
   /** Another node claims it; the old owner does not know yet, until the fence says so. */
@@ -373,6 +379,7 @@ export class World {
 
   /** From here on all goes well, until nothing is left to do. */
   async heal(): Promise<void> {
+    for (let number = 0; number < PARTITIONS; number++) this.takeOver(number, this.owners[number] as Node);
     for (let idle = 0, round = 0; idle < 3; round++) {
       if (round > 20_000) throw new Error("it does not come to rest");
       let busy = false;
