@@ -23,7 +23,13 @@ export interface SlotSupplyOptions {
 
 type Role =
   | { readonly kind: "none" }
-  | { readonly kind: "coordinator"; readonly broker: SlotBroker; readonly server: SlotServer | undefined }
+  | {
+      readonly kind: "coordinator";
+      /** This node's id when it began. */
+      readonly own: string;
+      readonly broker: SlotBroker;
+      readonly server: SlotServer | undefined;
+    }
   | { readonly kind: "member"; readonly client: SlotClient<LocalWant> };
 
 export class SlotSupply {
@@ -86,7 +92,7 @@ export class SlotSupply {
       offer: (want, worker) => (want.node === own ? offered(want as LocalWant, worker) : server?.offer(want, worker)),
     });
     if (transport !== undefined) server = new SlotServer(transport, broker);
-    this.#role = { kind: "coordinator", broker, server };
+    this.#role = { kind: "coordinator", own, broker, server };
     broker.know(own, held());
     server?.setNodes(this.#others());
     for (const want of wants()) broker.wait(want);
@@ -113,7 +119,7 @@ export class SlotSupply {
 
   /** A slot at once, where this node gives them out and nothing that waits could have it. */
   take(handler: string, version: string, flow: string): string | undefined {
-    return this.#role.kind === "coordinator" ? this.#role.broker.take(this.#options.self(), handler, version, flow) : undefined;
+    return this.#role.kind === "coordinator" ? this.#role.broker.take(this.#role.own, handler, version, flow) : undefined;
   }
 
   /** After `take` gave nothing. */
@@ -129,18 +135,18 @@ export class SlotSupply {
 
   /** An attempt that was handed over by an earlier owner has a slot. */
   hold(worker: string): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.hold(this.#options.self(), worker);
+    if (this.#role.kind === "coordinator") this.#role.broker.hold(this.#role.own, worker);
     else if (this.#role.kind === "member") this.#role.client.hold(worker);
   }
 
   free(worker: string, how: Freed): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.free(this.#options.self(), worker, how);
+    if (this.#role.kind === "coordinator") this.#role.broker.free(this.#role.own, worker, how);
     else if (this.#role.kind === "member") this.#role.client.free(worker, how);
   }
 
   /** The worker goes on with so many attempts, but this node does not follow them any more. */
   abandon(worker: string, count: number): void {
-    if (this.#role.kind === "coordinator") this.#role.broker.abandon(this.#options.self(), worker, count);
+    if (this.#role.kind === "coordinator") this.#role.broker.abandon(this.#role.own, worker, count);
     else if (this.#role.kind === "member") this.#role.client.abandon(worker, count);
   }
 
