@@ -99,15 +99,17 @@ export class Definitions {
     return this.#seq;
   }
 
-  /** Resolves once everything is known here that was stored when this was called. */
+  /** Resolves once everything is known here that was stored when this was called. Rejects only once stopped; nobody has to wait for it. */
   refresh(): Promise<void> {
     if (this.#refreshing === undefined) return this.#start();
-    this.#queued ??= this.#refreshing
-      .catch(() => undefined)
-      .then(() => {
-        this.#queued = undefined;
-        return this.#start();
-      });
+    this.#queued ??= handled(
+      this.#refreshing
+        .catch(() => undefined)
+        .then(() => {
+          this.#queued = undefined;
+          return this.#start();
+        }),
+    );
     return this.#queued;
   }
 
@@ -138,7 +140,7 @@ export class Definitions {
   }
 
   #start(): Promise<void> {
-    this.#refreshing = this.#refresh().finally(() => (this.#refreshing = undefined));
+    this.#refreshing = handled(this.#refresh().finally(() => (this.#refreshing = undefined)));
     return this.#refreshing;
   }
 
@@ -290,6 +292,11 @@ export class Definitions {
     }
     return undefined;
   }
+}
+
+function handled(promise: Promise<void>): Promise<void> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 function parse(text: string): ReturnType<typeof parseWorkflowSpec> {
