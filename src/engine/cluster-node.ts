@@ -59,6 +59,7 @@ export interface ClusterNodeOptions {
 
 const KEYS_TIMEOUT_MS = 10_000;
 const HEALTH_TICK_MS = 1_000;
+const MAX_SLOT_CHARS = 128 * 1024;
 /** Beyond a failover, so that requests wait through one. */
 const PATIENCE_MARGIN_MS = 5_000;
 
@@ -91,6 +92,7 @@ export class ClusterNode {
   readonly #roles: Roles;
   readonly #followers: JournalFollowers | undefined;
   #ticker: NodeJS.Timeout | undefined = undefined;
+  #mapChanges = 0;
   readonly #subscriptions: Subscription[] = [];
   /** Under the id that this node has now. */
   #slots: { readonly node: string; readonly subscription: Subscription } | undefined = undefined;
@@ -159,6 +161,7 @@ export class ClusterNode {
           },
           defer: (call) => void setImmediate(call),
           now: () => performance.now(),
+          maxChars: Math.min(MAX_SLOT_CHARS, Math.floor(connection.maxPayload / 4)),
         },
       },
       logger,
@@ -320,6 +323,8 @@ export class ClusterNode {
       partitions: this.#owned.size,
       coordinator: this.#membership.coordinator === this.#membership.self,
       members: this.members,
+      mapChanges: this.#mapChanges,
+      epochs: new Map([...this.#owned].map(({ number }) => [number, this.#owned.epochOf(number) ?? 0])),
       ...sums,
       workers,
       slots,
@@ -331,6 +336,7 @@ export class ClusterNode {
   // ---------------------------------------------------------------- the cluster
 
   #onMap(): void {
+    this.#mapChanges++;
     const membership = this.#membership;
     const dispatcher = this.#dispatcher;
     if (this.#slots !== undefined && this.#slots.node !== membership.self) {
@@ -426,6 +432,7 @@ export class ClusterNode {
       onGone: (partition) => {
         this.#dispatcher.dropPartition(partition);
         this.#outbound.drop(partition);
+        this.#keyer.drop(partition);
       },
       logger,
     });

@@ -64,9 +64,9 @@ export class WorkerLink {
 
   /** Has one worker report all that it has. */
   async ask(worker: string): Promise<void> {
-    const { connection, names, dispatcher, logger } = this.#options;
+    const { connection, names, dispatcher, owned, logger } = this.#options;
     try {
-      const question = JSON.stringify({ type: "report", epochs: this.#epochs() });
+      const question = JSON.stringify({ type: "report", epochs: this.#epochs(), all: !owned.all });
       const status = this.#parse(await connection.request(names.work(worker), question));
       if (status !== undefined) dispatcher.report(status);
     } catch (error) {
@@ -94,6 +94,7 @@ export class WorkerLink {
       if (
         typeof status.id !== "string" ||
         !Number.isInteger(status.slots) ||
+        !Number.isInteger(status.used) ||
         !Array.isArray(status.workflows) ||
         typeof status.deadlineMs !== "number"
       )

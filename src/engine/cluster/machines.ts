@@ -12,8 +12,9 @@ import {
 import type { Clock } from "../../clock.ts";
 import { createStepper, type MachineSnapshot, type Step, type Stepper } from "../../step/stepper.ts";
 import { type Role, rolesOf } from "./cluster-map.ts";
+import type { Standing } from "./wishes.ts";
 
-export type LifeMode = "joining" | "member" | "outcast" | "withdrawing" | "leaving" | "left";
+export type LifeMode = Standing["life"];
 
 export interface MachinesOptions {
   readonly partitions: number;

@@ -2,6 +2,7 @@
  * What a node wants of the cluster's map, as one change: whatever it has come to wish since the last one goes into one write. Pure; it is
  * worked out anew for every map that it is tried on, so it never carries over what was true of an older one.
  */
+import type { OwnershipMode } from "../../../machines/cluster/partition-ownership.ts";
 import { targetsOf } from "./assignment.ts";
 import {
   claim,
@@ -17,6 +18,7 @@ import {
   setLeaving,
 } from "./cluster-map.ts";
 
+/** Of one node, for one change. */
 export interface Wishes {
   readonly self: string;
   readonly partitions: number;
@@ -31,6 +33,47 @@ export interface Wishes {
   readonly begun: ReadonlyMap<Role, number>;
   /** It may claim a role that it should own. */
   readonly mayClaim: (role: Role) => boolean;
+}
+
+/** How far a node is, by its machines. */
+export interface Standing {
+  readonly self: string;
+  readonly life: "joining" | "member" | "outcast" | "withdrawing" | "leaving" | "left";
+  /** By its own clock its session has not run out. */
+  readonly isAssured: boolean;
+  /** It has opened its session: nobody may be a member without one. */
+  readonly isOpen: boolean;
+  readonly roles: readonly Role[];
+  readonly mode: (role: Role) => OwnershipMode;
+  readonly epoch: (role: Role) => number;
+}
+
+/** What a node wishes that stands like that, when the map is this one. */
+export function wishesOf(
+  { self, life, isAssured, isOpen, roles, mode, epoch }: Standing,
+  map: ClusterMap,
+): Pick<Wishes, "self" | "be" | "stopped" | "begun" | "mayClaim"> {
+  const withMode = (wanted: OwnershipMode): Map<Role, number> =>
+    new Map(roles.filter((role) => mode(role) === wanted).map((role) => [role, epoch(role)]));
+  const hasNothing = roles.every(
+    (role) => (mode(role) === "elsewhere" || mode(role) === "resting") && ownerOf(map, role) !== self,
+  );
+  const wishes = {
+    joining: isOpen ? "join" : "stay",
+    member: "stay",
+    outcast: "stay",
+    withdrawing: "go",
+    leaving: hasNothing ? "go" : "leave",
+    left: "stay",
+  } as const;
+  return {
+    self,
+    be: wishes[life],
+    stopped: withMode("freeing"),
+    // All at once: only the pace of handovers depends on it.
+    begun: withMode("taking").size > 0 ? new Map() : withMode("owned"),
+    mayClaim: (role) => (life === "joining" || isAssured) && mode(role) === "elsewhere",
+  };
 }
 
 export function fulfil(wishes: Wishes, map: ClusterMap): ClusterMap {
