@@ -174,8 +174,9 @@ class Seen {
       this.#check = () => {
         const { change, start, end } = this.#expected;
         const counts = this.#counts;
-        if (counts.change > change || counts.start > start || counts.end > end) fail();
-        else if (counts.change < change || counts.start < start || counts.end < end) return;
+        const more = counts.change > change || counts.start > start || counts.end > end;
+        if (!more && (counts.change < change || counts.start < start || counts.end < end)) return;
+        if (more || this.#sinceRest().some((texts) => texts.length > 0)) fail();
         else {
           this.#restedAt = { atMs: nowMs, own: this.happenings.length, kit: this.#expectedTo };
           resolve();
@@ -187,15 +188,20 @@ class Seen {
     });
   }
 
-  #difference(nowMs: number): Error {
+  /** What has happened since the last rest only there, and only here. */
+  #sinceRest(): readonly [kit: readonly string[], engine: readonly string[]] {
     const { own, kit } = this.#restedAt;
     const texts = (list: readonly Happening[]): string[] => list.map(({ atMs, what, text }) => `${timeOf(atMs)} ${what} ${text}`);
-    const inKit = texts(this.#kit.slice(kit, this.#expectedTo));
+    const there = texts(this.#kit.slice(kit, this.#expectedTo));
     const here = texts(this.happenings.slice(own));
+    return [without(there, here), without(here, there)];
+  }
+
+  #difference(nowMs: number): Error {
+    const [kit, engine] = this.#sinceRest();
     return new Error(
       `at ${timeOf(nowMs)}, after a rest at ${timeOf(this.#restedAt.atMs)}, something else happens than in the kit\n` +
-        `  only in the kit: ${JSON.stringify(without(inKit, here))}\n  only in the engine: ${JSON.stringify(without(here, inKit))}\n` +
-        `  there: ${JSON.stringify(here)}`,
+        `  only in the kit: ${JSON.stringify(kit)}\n  only in the engine: ${JSON.stringify(engine)}`,
     );
   }
 }
