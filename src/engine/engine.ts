@@ -224,8 +224,17 @@ class EngineNode implements Engine {
       slots.used += held.size;
       slots.total += status.slots;
     }
-    const counters = this.#counters;
-    return { ready: this.ready, partitions: this.#partitions.length, ...sums, workers, slots, historyBehind, counters };
+    return {
+      ready: this.ready,
+      partitions: this.#partitions.length,
+      ...sums,
+      workers,
+      slots,
+      stepsWaiting: this.ready ? (this.#dispatcher?.waiting ?? 0) : 0,
+      eventsBehind: (this.ready ? this.#router?.behind(Date.now()) : undefined) ?? { events: 0, seconds: 0 },
+      historyBehind,
+      counters: this.#counters,
+    };
   }
 
   /** From here on another node answers. */
