@@ -1,7 +1,7 @@
 /**
  * The benchmark: every part is a process of its own (nats-server, engine, worker, publisher), fresh for each sample. It
  * measures and asserts nothing. `npm run bench`, with `-- --json` for one JSON object on the last line, `--only <name>` for a
- * part of it, `--quick` for smaller sizes, `--repeat <n>` for more samples. Writes bench-results.json. Of `failover` and `scale`:
+ * part of it, `--quick` for smaller sizes, `--repeat <n>` for more samples. Writes bench-results.json. Of `failover`, `scale` and `idle`:
  * `--servers 3` for a NATS cluster; of `failover`: `--kills <n>`, `--lease <duration>`, `--engines <n>`.
  */
 import { writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { connect } from "sluice";
 import { failover } from "./failover.ts";
 import { binary, countSucceeded, cpuMs, now, withLab } from "./lab.ts";
 import { format, percentile, record, rows } from "./report.ts";
-import { scale } from "./scale.ts";
+import { idle, scale } from "./scale.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -240,6 +240,7 @@ const parts: Record<string, () => Promise<void>> = {
       });
   },
   scale: () => scale({ size: SCALE, repeat: REPEAT, servers: Number(flags.servers) }),
+  idle: () => idle({ size: SCALE, servers: Number(flags.servers) }),
 };
 for (const [name, part] of Object.entries(parts))
   if (flags.only === undefined || flags.only.split(",").includes(name)) await part();

@@ -20,8 +20,12 @@ export async function scale({ size, repeat, servers }: ScaleOptions): Promise<vo
   for (const engines of [1, 2, 3])
     for (const partitions of engines === 1 ? [1, 8, 16, 32] : [8, 16, 32])
       await throughput({ engines, partitions, runs, repeat, servers });
-  for (const engines of [1, 3])
-    await idleGroups({ engines, groups: Math.round(100_000 * size), seconds: size < 1 ? 3 : 10, servers });
+}
+
+/** Memory and CPU of groups in which nothing happens, with one engine and with three. */
+export async function idle({ size, servers }: Omit<ScaleOptions, "repeat">): Promise<void> {
+  const groups = Math.round(100_000 * size);
+  for (const engines of [1, 3]) await idleGroups({ engines, groups, seconds: size < 1 ? 3 : 10, servers });
 }
 
 interface Throughput {
