@@ -19,7 +19,6 @@ import { AppliedInboxes } from "./cluster/applied-inboxes.ts";
 import type { ClusterSettings } from "./cluster/cluster-settings.ts";
 import { InboxCommands } from "./cluster/inbox-commands.ts";
 import { createMembership, type Membership } from "./cluster/membership.ts";
-import { MAP_KEY } from "./cluster/map-store.ts";
 import { type ClusterMap, rolesOf } from "./cluster/cluster-map.ts";
 import { NodeCalls } from "./cluster/node-calls.ts";
 import { notOwner } from "./cluster/owned-reads.ts";
@@ -328,6 +327,8 @@ export class ClusterNode {
       ...sums,
       workers,
       slots,
+      stepsWaiting: this.#dispatcher.waiting,
+      eventsBehind: this.#roles.router?.behind(Date.now()) ?? { events: 0, seconds: 0 },
       historyBehind,
       counters: this.#counters,
     };
@@ -439,7 +440,7 @@ export class ClusterNode {
   }
 
   #createHost(partition: number, epoch: number): PartitionHost {
-    const { connection, names, bucket, settings, history, newId, logger } = this.#options;
+    const { connection, names, settings, history, newId, logger } = this.#options;
     const { workflows, placement } = this.#definitions;
     const membership = this.#membership;
     const core = new PartitionCore({
@@ -465,10 +466,6 @@ export class ClusterNode {
       snapshotEvery: settings.snapshotEvery,
       schedule: this.#rounds.schedule,
       pump: () => this.#dispatcher.pump(),
-      isOurs: async () => {
-        const owner = (await bucket.get<ClusterMap>(MAP_KEY))?.value.owners[partition];
-        return owner?.node === membership.self && owner.epoch === epoch;
-      },
       prepare: () => this.#definitions.refresh(),
       toInput: (message) => this.#inputs.toInput(partition, message),
       keepFrom: (journalSeq) => this.#keepFrom(partition, journalSeq),
@@ -490,7 +487,8 @@ export class ClusterNode {
     let seq = journalSeq;
     const { history: own } = this.#sessionInfo();
     for (const info of [{ history: own }, ...this.#membership.sessions().values()] as (SessionInfo | undefined)[]) {
-      const position = info?.history?.[partition];
+      // Of one that has not been heard of yet nobody knows what it needs.
+      const position = info === undefined ? 0 : info.history?.[partition];
       if (position !== undefined) seq = Math.min(seq, position);
     }
     return seq;

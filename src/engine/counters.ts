@@ -33,8 +33,15 @@ export class Counters {
   readonly appendSeconds = new Distribution([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]);
   /** Facts in one journal message. */
   readonly appendFacts = new Distribution([1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000]);
+  /** From a run's creation (its event was stored, or its time had come) to its first step at a worker. */
+  readonly startSeconds = new Distribution([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600]);
   appendedChars = 0;
   rejected = 0;
+
+  /** A run that could start from `sinceMs` on has its first step at a worker. */
+  started(sinceMs: number, nowMs: number): void {
+    this.startSeconds.record(Math.max(0, nowMs - sinceMs) / 1_000);
+  }
 
   change(workflow: string, change: RunChange): void {
     let counts = this.changes.get(workflow);
@@ -69,6 +76,10 @@ export interface EngineStats {
   readonly groups: number;
   readonly workers: number;
   readonly slots: { readonly used: number; readonly total: number };
+  /** Steps that are ready and wait for a slot of the workers that serve them. */
+  readonly stepsWaiting: number;
+  /** Events that are stored and were not looked at yet, and how old the oldest is; they wait while partitions are crowded. */
+  readonly eventsBehind: { readonly events: number; readonly seconds: number };
   /** Journal messages that the history has not taken in yet; undefined without a history. */
   readonly historyBehind: number | undefined;
   readonly counters: Counters;

@@ -143,6 +143,8 @@ class EngineNode implements Engine {
       groups: 0,
       workers: 0,
       slots: { used: 0, total: 0 },
+      stepsWaiting: 0,
+      eventsBehind: { events: 0, seconds: 0 },
       historyBehind: undefined,
       counters: new Counters(),
     };

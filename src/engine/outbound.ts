@@ -86,6 +86,7 @@ export class Outbound implements EffectHandler {
       case "change": {
         const { run, message } = effect;
         counters.change(run.workflow.name, message.change);
+        if (message.change === "started") counters.started(run.rest?.notBefore ?? run.createdAt, Date.now());
         let text = changeJson(message);
         // Large outputs are asked for instead.
         if (text.length * 3 > connection.maxPayload) text = JSON.stringify({ ...message, outputs: undefined });

@@ -28,8 +28,6 @@ export interface PartitionHostOptions {
   readonly snapshotEvery: number;
   readonly schedule: (round: () => void) => void;
   readonly pump: () => void;
-  /** Asked of the server: whether the map still gives the partition to this node in this epoch. */
-  readonly isOurs: () => Promise<boolean>;
   /** Resolves when every workflow version that was in force until now is known here: the journal may speak of any of them. */
   readonly prepare: () => Promise<void>;
   /** An input for a message of the inbox. A promise holds back what comes after it. */
@@ -150,11 +148,12 @@ export class PartitionHost {
 
   /** The first thing that a new owner writes: from then on whatever an earlier one sends is refused. */
   async #claim(): Promise<void> {
-    const { node, epoch, isOurs } = this.#options;
+    const { node, epoch } = this.#options;
     for (;;) {
-      await this.stream.open();
-      // In this order: one who took the partition after this look has yet to write, and will be the one that is not refused.
-      if (!(await isOurs())) throw new NotOwnerError(`partition ${this.number} is another node's`);
+      const last = await this.stream.open();
+      // A later owner writes its epoch before all else; and what it writes after this look makes the append below fail.
+      const lastEpoch = last === undefined ? 0 : (decodeBatch(last).e ?? 0);
+      if (lastEpoch > epoch) throw new NotOwnerError(`partition ${this.number} is another node's`);
       const fact: Fact = { k: "owner", at: Date.now(), node, epoch };
       const { outcome } = await this.stream.append(encodeBatch(0, undefined, [JSON.stringify(fact)], epoch));
       if (outcome === "committed") return;

@@ -99,6 +99,13 @@ export class Router {
     return this.#readSeq;
   }
 
+  /** Events that are stored and that nobody has looked at, at least so many; and how old the oldest of them is at most. */
+  behind(nowMs: number): { readonly events: number; readonly seconds: number } {
+    const events = this.#reader?.behind ?? 0;
+    const storedMs = this.#reader?.lastStoredMs ?? nowMs;
+    return { events, seconds: events === 0 ? 0 : Math.max(0, nowMs - storedMs) / 1_000 };
+  }
+
   /** Takes the office: from here on no earlier router can save its position. Throws DeposedError where a later one has it. */
   async start(): Promise<void> {
     const { connection, names, epoch, transfers, prepare, logger } = this.#options;

@@ -74,9 +74,11 @@ export class PartitionStream {
     this.#stopped = true;
   }
 
-  /** Finds the end of the journal, and with it takes up the fence. */
-  async open(): Promise<void> {
-    this.#lastJournalSeq = (await this.#last(this.#names.journal(this.#partition)))?.seq ?? 0;
+  /** Finds the end of the journal, and with it takes up the fence. Gives what stands there; undefined for an empty journal. */
+  async open(): Promise<string | undefined> {
+    const last = await this.#last(this.#names.journal(this.#partition));
+    this.#lastJournalSeq = last?.seq ?? 0;
+    return last && Buffer.from(last.data).toString();
   }
 
   /** Where the newest snapshot is now. A purge of the journal always comes after the manifest of the snapshot that it follows. */

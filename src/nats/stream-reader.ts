@@ -35,6 +35,7 @@ export class StreamReader {
   readonly #connection: Connection;
   readonly #options: StreamReaderOptions;
   #next: number;
+  #last: JsMsg | undefined = undefined;
   #messages: ConsumerMessages | undefined = undefined;
   #running: Promise<void> | undefined = undefined;
   #stopped = false;
@@ -49,6 +50,16 @@ export class StreamReader {
   /** The next sequence that it waits for. */
   get nextSeq(): number {
     return this.#next;
+  }
+
+  /** How many messages came after the one read last, as the server counted when it sent that; 0 where all was read. */
+  get behind(): number {
+    return this.#last?.info.pending ?? 0;
+  }
+
+  /** When the message read last was stored, in ms since the epoch; undefined before the first. */
+  get lastStoredMs(): number | undefined {
+    return this.#last && this.#last.info.timestampNanos / 1_000_000;
   }
 
   start(): void {
@@ -134,6 +145,7 @@ export class StreamReader {
       header: (name) => (message.headers?.has(name) === true ? message.headers.get(name) : undefined),
     });
     this.#next = seq + 1;
+    this.#last = message;
     return waits;
   }
 }

@@ -132,6 +132,21 @@ export class Metrics {
       of(({ slots }) => slots.total),
     );
     this.#gauge(
+      "sluice_steps_waiting",
+      "Steps that are ready and wait for a free slot of a worker.",
+      of(({ stepsWaiting }) => stepsWaiting),
+    );
+    this.#gauge(
+      "sluice_events_behind",
+      "Events that are stored and that the engine has not looked at yet.",
+      of(({ eventsBehind }) => eventsBehind.events),
+    );
+    this.#gauge(
+      "sluice_events_behind_seconds",
+      "Age of the oldest of them.",
+      of(({ eventsBehind }) => eventsBehind.seconds),
+    );
+    this.#gauge(
       "sluice_history_behind_messages",
       "Journal messages that the history has not taken in yet.",
       of(({ historyBehind }) => historyBehind),
@@ -151,6 +166,11 @@ export class Metrics {
         for (const [workflow, counts] of this.#stats?.counters.changes ?? [])
           for (const status of FINISHED) add({ workflow, status: status.toUpperCase() }, counts[status]);
       },
+    );
+    this.#distribution(
+      "sluice_run_start_seconds",
+      "From a run's creation, or the time that it was scheduled for, to its first step at a worker.",
+      (stats) => stats.counters.startSeconds,
     );
     this.#gauge("sluice_dashboard_streams", "Open streams of events (tabs that look).", this.#options.streams);
     this.#gauge("sluice_dashboard_websockets", "Open WebSockets of the inspector.", this.#options.sockets);

@@ -1,18 +1,19 @@
 /**
  * The benchmark: every part is a process of its own (nats-server, engine, worker, publisher), fresh for each sample. It
  * measures and asserts nothing. `npm run bench`, with `-- --json` for one JSON object on the last line, `--only <name>` for a
- * part of it, `--quick` for smaller sizes, `--repeat <n>` for more samples. Writes bench-results.json.
+ * part of it, `--quick` for smaller sizes, `--repeat <n>` for more samples. Writes bench-results.json. Of `failover`, `scale` and `idle`:
+ * `--servers 3` for a NATS cluster; of `failover`: `--kills <n>`, `--lease <duration>`, `--engines <n>`.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { cpus, totalmem, tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { connect as connectNats, type NatsConnection } from "@nats-io/transport-node";
+import { connect as connectNats } from "@nats-io/transport-node";
 import { connect } from "sluice";
-import { findNatsServerBinary } from "../../dist/src/dev/nats-server-finder.js";
-import { type NatsServer, startNatsServer } from "../../dist/src/dev/nats-server.js";
-import { Child, type Usage } from "./child.ts";
+import { failover } from "./failover.ts";
+import { binary, countSucceeded, cpuMs, now, withLab } from "./lab.ts";
+import { format, percentile, record, rows } from "./report.ts";
+import { idle, scale } from "./scale.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -20,89 +21,21 @@ const { values: flags } = parseArgs({
     quick: { type: "boolean" },
     only: { type: "string" },
     repeat: { type: "string", default: "3" },
+    kills: { type: "string", default: "50" },
+    lease: { type: "string", default: "3s" },
+    engines: { type: "string", default: "3" },
+    servers: { type: "string", default: "1" },
   },
 });
 const SCALE = flags.quick === true ? 0.1 : 1;
 const REPEAT = flags.quick === true ? 1 : Number(flags.repeat);
-const binary = await findNatsServerBinary({ log: (line: string) => console.error(line) });
-
-interface Row {
-  readonly name: string;
-  readonly unit: string;
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
-}
-const rows: Row[] = [];
-
-function record(name: string, unit: string, samples: readonly number[]): void {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const row = { name, unit, median: percentile(sorted, 50), min: sorted[0] ?? 0, max: sorted.at(-1) ?? 0 };
-  rows.push(row);
-  console.error(
-    `${name.padEnd(58)} ${format(row.median).padStart(10)} ${unit.padEnd(8)} (${format(row.min)} to ${format(row.max)})`,
-  );
-}
-
-function format(value: number): string {
-  return value >= 100 ? String(Math.round(value)) : value.toPrecision(3);
-}
-
-function percentile(sorted: readonly number[], p: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))] ?? 0;
-}
-
-/** A server and a folder of its own; everything that was started is ended with it. */
-async function withServer(
-  run: (server: NatsServer, folder: string, start: (script: string, ...args: string[]) => Promise<Child>) => Promise<void>,
-): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "sluice-bench-"));
-  const server = await startNatsServer({ binary: binary.path, port: 0, storeDir: join(folder, "nats") });
-  const children: Child[] = [];
-  try {
-    await run(server, folder, async (script, ...args) => {
-      const child = new Child(script, args);
-      children.push(child);
-      await child.ready();
-      return child;
-    });
-  } finally {
-    for (const child of children.reverse()) await child.kill();
-    await server.stop();
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-const cpuMs = (before: Usage, after: Usage): number =>
-  (after.cpu.user - before.cpu.user + after.cpu.system - before.cpu.system) / 1_000;
-const now = (): number => Number(process.hrtime.bigint()) / 1e6;
-
-/** Counts runs that have ended with success, as anyone could. */
-function countSucceeded(nats: NatsConnection, workflow: string): { reach(count: number): Promise<number>; count(): number } {
-  let count = 0;
-  let target = Infinity;
-  let reached: (at: number) => void = () => undefined;
-  nats.subscribe(`sluice.runs.${workflow}.*.succeeded`, {
-    callback: () => {
-      if (++count >= target) reached(now());
-    },
-  });
-  return {
-    count: () => count,
-    reach: (wanted) => {
-      target = wanted;
-      return count >= wanted ? Promise.resolve(now()) : new Promise((resolve) => (reached = resolve));
-    },
-  };
-}
-
 async function throughput(mode: "single" | "bulk"): Promise<void> {
   const count = Math.round((mode === "single" ? 50_000 : 100_000) * SCALE);
   const samples: number[] = [];
   const engineUs: number[] = [];
   const workerUs: number[] = [];
   for (let i = 0; i < REPEAT; i++)
-    await withServer(async (server, folder, start) => {
+    await withLab(async ({ server, folder, start }) => {
       const engine = await start("engine-process.ts", server.url, folder);
       const worker = await start("worker-process.ts", server.url, "1000");
       const publisher = await start("publisher-process.ts", server.url);
@@ -130,7 +63,7 @@ async function latency(): Promise<void> {
   const count = Math.round(2_000 * SCALE);
   const toStart: number[] = [];
   const toSuccess: number[] = [];
-  await withServer(async (server, folder, start) => {
+  await withLab(async ({ server, folder, start }) => {
     await start("engine-process.ts", server.url, folder);
     const worker = await start("worker-process.ts", server.url, "1000");
     const nats = await connectNats({ servers: server.url });
@@ -176,7 +109,7 @@ async function backlog(waiting: number, keys: number): Promise<void> {
   const active = keys === 1 ? 10 : keys;
   const count = keys === 1 ? waiting + active : keys;
   const label = keys === 1 ? `${waiting} waiting in one group` : `${keys} groups`;
-  await withServer(async (server, folder, start) => {
+  await withLab(async ({ server, folder, start }) => {
     let engine = await start("engine-process.ts", server.url, folder);
     // The workflows are registered, and nobody serves them: runs pile up.
     const registrar = await start("worker-process.ts", server.url, "1");
@@ -233,7 +166,7 @@ async function bare(): Promise<void> {
   const count = Math.round(200_000 * SCALE);
   const samples: number[] = [];
   for (let i = 0; i < REPEAT; i++)
-    await withServer(async (server, _folder, start) => {
+    await withLab(async ({ server, start }) => {
       const nats = await connectNats({ servers: server.url });
       const manager = await jetstreamManager(nats);
       await manager.streams.add({ name: "BARE_EVENTS", subjects: ["sluice.events.>"] });
@@ -254,7 +187,7 @@ async function bare(): Promise<void> {
 async function bareLatency(): Promise<void> {
   const count = Math.round(2_000 * SCALE);
   const toStart: number[] = [];
-  await withServer(async (server, _folder, start) => {
+  await withLab(async ({ server, start }) => {
     const nats = await connectNats({ servers: server.url });
     const manager = await jetstreamManager(nats);
     await manager.streams.add({ name: "BARE_EVENTS", subjects: ["sluice.events.>"] });
@@ -296,6 +229,18 @@ const parts: Record<string, () => Promise<void>> = {
     await bare();
     await bareLatency();
   },
+  failover: async () => {
+    for (const waiting of [0, Math.round(100_000 * SCALE)])
+      await failover({
+        waiting,
+        kills: flags.quick === true ? Math.min(3, Number(flags.kills)) : Number(flags.kills),
+        lease: flags.lease,
+        engines: Number(flags.engines),
+        servers: Number(flags.servers),
+      });
+  },
+  scale: () => scale({ size: SCALE, repeat: REPEAT, servers: Number(flags.servers) }),
+  idle: () => idle({ size: SCALE, servers: Number(flags.servers) }),
 };
 for (const [name, part] of Object.entries(parts))
   if (flags.only === undefined || flags.only.split(",").includes(name)) await part();

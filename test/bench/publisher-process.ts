@@ -9,7 +9,7 @@ interface Order {
   readonly inFlight: number;
 }
 
-const client = await connect({ servers: process.argv[2] ?? "" });
+const client = await connect({ servers: (process.argv[2] ?? "").split(",") });
 
 async function publish({ event, count, keys, mode, inFlight }: Order): Promise<void> {
   const payload = (i: number): { key: string } => ({ key: `k${i % keys}` });

@@ -3,10 +3,14 @@ import { pino } from "pino";
 import { startWorker } from "sluice";
 import { workflows } from "./workflows.ts";
 
-const [servers, slots] = process.argv.slice(2);
+/** `only`: the names of the workflows that it serves, with commas between them. */
+const [servers = "", slots, only] = process.argv.slice(2);
 const worker = await startWorker({
-  servers: servers ?? "",
-  workflows: workflows((sentAt) => process.send?.({ started: [sentAt, now()] })),
+  servers: servers.split(","),
+  workflows: workflows({
+    timed: (sentAt) => process.send?.({ started: [sentAt, now()] }),
+    probe: (id) => process.send?.({ probe: [id, now()] }),
+  }).filter(({ name }) => only === undefined || only.split(",").includes(name)),
   slots: Number(slots),
   logger: pino({ level: "warn" }, pino.destination(2)),
 });

@@ -2,8 +2,14 @@
 import { type AnyWorkflow, defineWorkflow, Strategy } from "sluice";
 import { z } from "zod";
 
-/** `onStart` gets the sending time of events of `timed`. */
-export function workflows(onStart: (sentAt: number) => void = () => undefined): AnyWorkflow[] {
+export interface Starts {
+  /** A run of `timed` starts: the time at which its event was sent. */
+  readonly timed: (sentAt: number) => void;
+  /** A run of `probe` starts. */
+  readonly probe: (id: string) => void;
+}
+
+export function workflows(starts: Starts): AnyWorkflow[] {
   const keyed = (name: string, maxRuns: number): AnyWorkflow =>
     defineWorkflow({
       name,
@@ -21,8 +27,25 @@ export function workflows(onStart: (sentAt: number) => void = () => undefined): 
       input: z.object({ key: z.string(), sentAt: z.number() }),
       concurrency: { key: "input.key", maxRuns: 5, strategy: Strategy.GROUP_ROUND_ROBIN },
     }).step("noop", ({ input }) => {
-      onStart(input.sentAt);
+      starts.timed(input.sentAt);
       return null;
     }),
+    defineWorkflow({
+      name: "probe",
+      on: ["bench.probe"],
+      input: z.object({ key: z.string(), id: z.string() }),
+      concurrency: { key: "input.key", maxRuns: 100, strategy: Strategy.GROUP_ROUND_ROBIN },
+    }).step("noop", ({ input }) => {
+      starts.probe(input.id);
+      return null;
+    }),
+    // Its steps wait for a worker for longer than a benchmark takes.
+    defineWorkflow({
+      name: "waiting",
+      on: ["bench.waiting"],
+      input: z.object({ key: z.string() }),
+      concurrency: { key: "input.key", maxRuns: 10, strategy: Strategy.GROUP_ROUND_ROBIN },
+      stepDefaults: { scheduleTimeout: "24h" },
+    }).step("noop", () => null),
   ];
 }

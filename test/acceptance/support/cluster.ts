@@ -33,6 +33,8 @@ export interface EngineStart {
   readonly dataDir?: string;
   /** Facts between two snapshots. With it, the engine is a program that uses `sluice/engine`; without, the command line. */
   readonly snapshotEvery?: number;
+  /** With a dashboard, on a free port that its log tells. */
+  readonly dashboard?: boolean;
 }
 
 export interface ClusterStart {
@@ -83,7 +85,7 @@ export class Cluster {
   }
 
   /** Starts an engine and does not wait for it. */
-  launchEngine({ lease, name, dataDir = "engine", snapshotEvery }: EngineStart = {}): TestProcess {
+  launchEngine({ lease, name, dataDir = "engine", snapshotEvery, dashboard }: EngineStart = {}): TestProcess {
     if (snapshotEvery !== undefined) {
       const env = {
         SLUICE_TEST_DATA_DIR: join(this.folder, dataDir),
@@ -95,6 +97,7 @@ export class Cluster {
     const args = ["engine", "--data-dir", join(this.folder, dataDir)];
     if (lease !== undefined) args.push("--lease", lease);
     if (name !== undefined) args.push("--name", name);
+    if (dashboard === true) args.push("--dashboard-port", "0");
     return startCli(args, { cwd: this.folder, env: this.#env });
   }
 
