@@ -21,6 +21,10 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     ...(options.historyMaxBytes === undefined ? {} : { historyMaxBytes: options.historyMaxBytes }),
     ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
     ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
+    ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),
+    ...(options.eventsMaxBytes === undefined ? {} : { eventsMaxBytes: options.eventsMaxBytes }),
+    ...(options.partitionMaxBytes === undefined ? {} : { partitionMaxBytes: options.partitionMaxBytes }),
     ...(options.lease === undefined ? {} : { lease: options.lease }),
     ...(options.retention === undefined ? {} : { retention: options.retention }),
   });

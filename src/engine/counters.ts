@@ -51,6 +51,8 @@ export class Counters {
 export interface EngineStats {
   readonly ready: boolean;
   readonly partitions: number;
+  /** Of these: stand still, since the server does not take their journals (a full stream, most likely). */
+  readonly partitionsRefused: number;
   /** Runs that have not ended. */
   readonly live: number;
   /** Of groups: runs that hold a slot, of which `stopping` only until their worker has stopped; and runs that wait for one. */

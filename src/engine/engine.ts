@@ -11,7 +11,8 @@ import { Bucket } from "../nats/bucket.ts";
 import { connectNats, type Connection, type Message, type Subscription } from "../nats/connection.ts";
 import { PartitionStream } from "../nats/partition-stream.ts";
 import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
-import { countMessages, ensureStreams } from "../nats/streams.ts";
+import { untilPlaced } from "../nats/placement-wait.ts";
+import { countMessages, ensureStreams, replicasFor } from "../nats/streams.ts";
 import { startService, type OperationHandlers, type Service } from "../nats/service.ts";
 import { createNames, type Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
@@ -225,7 +226,9 @@ class EngineNode implements Engine {
       slots.total += status.slots;
     }
     const counters = this.#counters;
-    return { ready: this.ready, partitions: this.#partitions.length, ...sums, workers, slots, historyBehind, counters };
+    const partitionsRefused = this.#streams.filter((stream) => stream.refusedSince !== undefined).length;
+    const partitions = this.#partitions.length;
+    return { ready: this.ready, partitions, partitionsRefused, ...sums, workers, slots, historyBehind, counters };
   }
 
   /** From here on another node answers. */
@@ -241,7 +244,13 @@ class EngineNode implements Engine {
     const connection = await connectNats({ ...options, name: `sluice engine ${this.name}`, logger, signal: this.#abort.signal });
     this.#connection = connection;
     this.#throwIfStopped();
-    const bucket = await this.#untilStopped(() => Bucket.open(connection, this.#names.bucket, replicas));
+    const replication = replicasFor(connection, replicas);
+    const wait = { connection, replicas: replication.replicas, logger, signal: this.#abort.signal };
+    const bucket = await untilPlaced(
+      "making the cluster's bucket",
+      () => Bucket.open(connection, this.#names.bucket, replication),
+      wait,
+    );
     this.#bucket = bucket;
     const node = `${this.name} ${process.pid} ${this.#newUlid()}`;
     this.#lease = new Lease({
@@ -256,11 +265,14 @@ class EngineNode implements Engine {
     if (!(await this.#lease.acquire())) this.#throwIfStopped();
 
     const { id, partitions } = await this.#clusterSettings(bucket);
-    await ensureStreams(connection, this.#names, partitions, {
-      replicas,
+    const streams = {
+      ...replication,
+      eventsMaxBytes: this.#settings.eventsMaxBytes,
+      partitionMaxBytes: this.#settings.partitionMaxBytes,
       duplicateWindowMs: DUPLICATE_WINDOW_MS,
       rejectedMaxAgeMs: REJECTED_MAX_AGE_MS,
-    });
+    };
+    await untilPlaced("making the streams", () => ensureStreams(connection, this.#names, partitions, streams), wait);
     const homes = await bucket.get<Record<string, Home>>(PLACEMENT_KEY);
     this.#placement = new Placement(partitions, homes?.value);
     const definitions = await bucket.list<StoredDefinition>("definition.>");
@@ -367,7 +379,13 @@ class EngineNode implements Engine {
     this.#throwIfStopped();
     this.#operations = api.operations;
     logger.info(
-      { partitions, prefix: this.#names.prefix, server: connection.server, epoch: this.#lease.epoch },
+      {
+        partitions,
+        replicas: replication.replicas,
+        prefix: this.#names.prefix,
+        server: connection.server,
+        epoch: this.#lease.epoch,
+      },
       "the engine is ready",
     );
   }

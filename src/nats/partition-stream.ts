@@ -3,6 +3,7 @@
  * they lie in JetStream. Ownership is not its business: whoever writes with a stale sequence is refused by the server.
  */
 import type { Logger } from "pino";
+import { isStreamFullError } from "../errors.ts";
 import { isJetStreamRefusedError } from "./ack-publisher.ts";
 import type { Connection } from "./connection.ts";
 import { purgeBelow } from "./streams.ts";
@@ -32,6 +33,7 @@ export interface SnapshotManifest {
 const FENCED = 10071;
 const FENCE_HEADER = "Nats-Expected-Last-Subject-Sequence";
 const RETRY_MS = 200;
+const REFUSAL_LOG_EVERY_MS = 5_000;
 const NEWLINE = 0x0a;
 
 export interface PartitionStreamOptions {
@@ -55,6 +57,8 @@ export class PartitionStream {
   /** Sequence of the last message of the journal: the fence. */
   #lastJournalSeq = 0;
   #lastManifestSeq = 0;
+  #refusedSince: number | undefined = undefined;
+  #refusalLoggedAt = -Infinity;
   #stopped = false;
 
   constructor({ connection, names, partition, logger }: PartitionStreamOptions) {
@@ -96,10 +100,11 @@ export class PartitionStream {
       try {
         const ack = await this.#connection.publishAcked(subject, text, { headers: { [FENCE_HEADER]: String(expected) } });
         this.#lastJournalSeq = ack.seq;
+        this.#accepted();
         return { outcome: "committed", seq: ack.seq };
       } catch (error) {
-        if (isJetStreamRefusedError(error) && error.apiCode !== FENCED) {
-          this.#logger.error({ err: error, partition: this.#partition }, "the server does not take the journal; retrying");
+        if (isStreamFullError(error) || (isJetStreamRefusedError(error) && error.apiCode !== FENCED)) {
+          this.#refused(error);
           await pause(RETRY_MS * 5);
           continue;
         }
@@ -120,6 +125,34 @@ export class PartitionStream {
       }
     }
     return { outcome: "stopped" };
+  }
+
+  /** The server has not taken the journal since then (`performance.now()`): the partition stands still. */
+  get refusedSince(): number | undefined {
+    return this.#refusedSince;
+  }
+
+  #refused(error: Error): void {
+    const now = performance.now();
+    this.#refusedSince ??= now;
+    if (now - this.#refusalLoggedAt < REFUSAL_LOG_EVERY_MS) return;
+    this.#refusalLoggedAt = now;
+    this.#logger.error(
+      { err: error, partition: this.#partition, stream: this.stream },
+      isStreamFullError(error)
+        ? "the stream of a partition is full: the partition stands still until there is room ('partitionMaxBytes', or the server's disk)"
+        : "the server does not take the journal of a partition; retrying",
+    );
+  }
+
+  #accepted(): void {
+    if (this.#refusedSince === undefined) return;
+    this.#logger.info(
+      { partition: this.#partition, forMs: Math.round(performance.now() - this.#refusedSince) },
+      "the server takes the journal of a partition again",
+    );
+    this.#refusedSince = undefined;
+    this.#refusalLoggedAt = -Infinity;
   }
 
   /** Reads the journal after a sequence up to its end as it is now, in order. A promise holds the next message back. */
