@@ -11,6 +11,7 @@ import { Bucket } from "../nats/bucket.ts";
 import { connectNats, type Connection, type Message, type Subscription } from "../nats/connection.ts";
 import { PartitionStream } from "../nats/partition-stream.ts";
 import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
+import { publishOnce } from "../nats/publish-once.ts";
 import { untilPlaced } from "../nats/placement-wait.ts";
 import { countMessages, ensureStreams, replicasFor } from "../nats/streams.ts";
 import { startService, type OperationHandlers, type Service } from "../nats/service.ts";
@@ -271,6 +272,11 @@ class EngineNode implements Engine {
       partitionMaxBytes: this.#settings.partitionMaxBytes,
       duplicateWindowMs: DUPLICATE_WINDOW_MS,
       rejectedMaxAgeMs: REJECTED_MAX_AGE_MS,
+      onTooLarge: (stream: string, bytes: number, maxBytes: number) =>
+        logger.warn(
+          { stream, bytes, maxBytes },
+          "a stream holds too much for its new limit, which is set at a later start; the old one stays",
+        ),
     };
     await untilPlaced("making the streams", () => ensureStreams(connection, this.#names, partitions, streams), wait);
     const homes = await bucket.get<Record<string, Home>>(PLACEMENT_KEY);
@@ -344,6 +350,7 @@ class EngineNode implements Engine {
       names: this.#names,
       partitions: this.#partitions,
       retentionMs: this.#settings.retentionMs,
+      maxBytes: this.#settings.eventsMaxBytes,
       routedSeq: () => router.durableSeq,
       logger,
     });
@@ -627,7 +634,7 @@ class EngineNode implements Engine {
     const applied = this.#applied[number];
     if (connection === undefined || applied === undefined)
       throw new RequestError("the engine is not running", { operation: "send", status: 503 });
-    const ack = await connection.publishAcked(this.#names.inbox(number), JSON.stringify(command));
+    const ack = await publishOnce(connection, this.#names.inbox(number), JSON.stringify(command));
     if (applied.seq >= ack.seq) return;
     await new Promise<void>((resolve) => {
       // Acknowledgements may come out of order.

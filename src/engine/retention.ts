@@ -14,6 +14,8 @@ export interface RetentionOptions {
   readonly names: Names;
   readonly partitions: readonly Partition[];
   readonly retentionMs: number;
+  /** What the stream of events may have, in bytes; the stream's own limit counts as well. */
+  readonly maxBytes?: number | undefined;
   /** Everything up to here has been handed over, durably. */
   readonly routedSeq: () => number;
   readonly logger: Logger;
@@ -76,11 +78,11 @@ export class Retention {
     const { connection, names, logger } = this.#options;
     let limited = false;
     try {
-      const { bytes, messages, lastSeq, maxBytes } = await streamUse(connection, names.eventsStream);
-      limited = maxBytes !== undefined;
+      const { bytes, messages, lastSeq, ...use } = await streamUse(connection, names.eventsStream);
+      const maxBytes = Math.min(use.maxBytes ?? Infinity, this.#options.maxBytes ?? Infinity);
+      limited = maxBytes < Infinity;
       // From the end: at the beginning there are gaps, since definitions stay.
-      if (maxBytes !== undefined && bytes > maxBytes * CROWDED)
-        await this.#letGo(lastSeq - Math.floor(messages * ((maxBytes * RELIEVED) / bytes)));
+      if (bytes > maxBytes * CROWDED) await this.#letGo(lastSeq - Math.floor(messages * ((maxBytes * RELIEVED) / bytes)));
     } catch (error) {
       logger.debug({ err: error }, "how full the stream of events is could not be found out; it is tried again");
     }

@@ -22,6 +22,8 @@ export interface StreamSettings {
   /** Bytes that events may take, and each partition. Absent: what is set stays; nothing is, for new ones. */
   readonly eventsMaxBytes?: number | undefined;
   readonly partitionMaxBytes?: number | undefined;
+  /** A limit is not set now, since the stream holds too much: the server would drop the oldest to keep to it, whatever its discard policy. */
+  readonly onTooLarge?: (stream: string, bytes: number, maxBytes: number) => void;
   /** Window in which a repeated `Nats-Msg-Id` is recognised, in ms. */
   readonly duplicateWindowMs: number;
   /** What could not be used is kept this long, in ms. */
@@ -31,6 +33,8 @@ export interface StreamSettings {
 const NANOS = 1_000_000;
 const DEFAULT_CLUSTER_REPLICAS = 3;
 const LOOK_EVERY_MS = 100;
+/** Of a new limit: more may arrive until it is set, and must fit too. */
+const MOST_HELD = 0.75;
 
 /** How many copies there shall be: as many as were asked for, else three on a cluster of NATS servers and one on a server that runs alone. */
 export function replicasFor(
@@ -57,7 +61,6 @@ export async function ensureStreams(
     num_replicas: settings.replicas,
     allow_direct: true,
   };
-  const { keepMoreReplicas = false } = settings;
   await ensureStream(
     manager,
     {
@@ -67,7 +70,7 @@ export async function ensureStreams(
       duplicate_window: settings.duplicateWindowMs * NANOS,
       ...(settings.eventsMaxBytes !== undefined && { max_bytes: settings.eventsMaxBytes }),
     },
-    keepMoreReplicas,
+    settings,
   );
   await ensureStream(
     manager,
@@ -78,7 +81,7 @@ export async function ensureStreams(
       discard: DiscardPolicy.Old,
       max_age: settings.rejectedMaxAgeMs * NANOS,
     },
-    keepMoreReplicas,
+    settings,
   );
   await Promise.all(
     Array.from({ length: partitions }, (_, partition) =>
@@ -95,7 +98,7 @@ export async function ensureStreams(
           ],
           ...(settings.partitionMaxBytes !== undefined && { max_bytes: settings.partitionMaxBytes }),
         },
-        keepMoreReplicas,
+        settings,
       ),
     ),
   );
@@ -104,16 +107,21 @@ export async function ensureStreams(
 async function ensureStream(
   manager: JetStreamManager,
   wanted: Partial<StreamConfig> & { name: string },
-  keepMoreReplicas: boolean,
+  { keepMoreReplicas = false, onTooLarge }: StreamSettings,
 ): Promise<void> {
   try {
     await manager.streams.add(wanted);
   } catch (error) {
     // 10058: there is one of that name with other settings.
     if ((error as { code?: number }).code !== 10058 && !/already in use/.test(String(error))) throw error;
-    const { config } = await manager.streams.info(wanted.name);
-    const kept = keepMoreReplicas && config.num_replicas > (wanted.num_replicas ?? 1);
-    const settings = kept ? { ...wanted, num_replicas: config.num_replicas } : wanted;
+    const { config, state } = await manager.streams.info(wanted.name);
+    const settings = { ...wanted };
+    if (keepMoreReplicas) settings.num_replicas = Math.max(config.num_replicas, wanted.num_replicas ?? 1);
+    const { max_bytes: maxBytes = -1 } = wanted;
+    if (maxBytes > 0 && maxBytes !== config.max_bytes && state.bytes > maxBytes * MOST_HELD) {
+      onTooLarge?.(wanted.name, state.bytes, maxBytes);
+      settings.max_bytes = config.max_bytes;
+    }
     // Each update is a decision of the whole cluster: one that changes nothing is left out.
     if (Object.entries(settings).some(([key, value]) => !isDeepStrictEqual(config[key as keyof StreamConfig], value)))
       await manager.streams.update(wanted.name, settings);
