@@ -13,7 +13,7 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
   const logger = await cli.logger(options.logLevel, "info");
   const target = await findTarget(options, cli.env, cli.folder);
   const engine = new EngineKeeper({
-    servers: target.servers,
+    ...target.connection,
     prefix: target.prefix,
     dataDir: resolve(cli.folder, options.dataDir ?? DATA_FOLDER),
     logger,
@@ -35,7 +35,7 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     // First, so that who looks sees an engine node that starts, or stands by.
     if (page !== undefined) {
       const { startDashboard } = await import("../server/index.ts");
-      dashboard = await startDashboard({ ...page, servers: target.servers, prefix: target.prefix, logger });
+      dashboard = await startDashboard({ ...page, ...target.connection, prefix: target.prefix, logger });
     }
     await Promise.race([signals.first, engine.start().then(() => engine.failed)]);
   } finally {
