@@ -167,6 +167,7 @@ async function runs(file: string): Promise<void> {
     await within(30_000, "a run on two servers", (await operator.run("per-user-demo", { user_id: "ada" })).result());
   }
   await operator.close();
+  for (const [name, { stderr }] of started) expect(stderr, name).not.toMatch(/does not let this user|[Vv]iolation/);
 
   for (const { name } of services.toReversed()) {
     const ended = await started.get(name)?.stop();

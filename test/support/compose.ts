@@ -79,7 +79,7 @@ export async function localServices(
       else copyFileSync(source.startsWith("./certs/") ? join(setup, source) : resolve(DOCKER_FOLDER, source), place);
     }
     const local = (text: string): string => {
-      let result = String(text);
+      let result = text;
       for (const [target, place] of paths)
         if (result === target || result.startsWith(`${target}/`)) result = result.replace(target, place);
       for (const other of names)
