@@ -14,11 +14,13 @@ export type ErrorCode =
   | "NOT_CONNECTED"
   | "OPTIONS_INVALID"
   | "PAYLOAD_TOO_LARGE"
+  | "PERMISSION_DENIED"
   | "REQUEST_FAILED"
   | "REQUEST_TIMED_OUT"
   | "RUN_CANCELLED"
   | "RUN_FAILED"
   | "RUN_NOT_FOUND"
+  | "STREAM_FULL"
   | "WORKFLOW_NOT_FOUND";
 
 /** An error as JSON: what is stored with a run and sent between nodes. Bounded in size whatever was thrown. */
@@ -259,6 +261,39 @@ export class PayloadTooLargeError extends SluiceError {
   }
 }
 
+/** The user that this connection logged in as may not do it: the NATS server's configuration says so. No retry mends it. */
+export class PermissionDeniedError extends SluiceError {
+  readonly code = "PERMISSION_DENIED";
+  readonly action: "publish" | "subscribe";
+  readonly subject: string;
+
+  constructor(
+    doing: string,
+    fields: { readonly action: "publish" | "subscribe"; readonly subject: string },
+    options?: { readonly cause?: unknown },
+  ) {
+    const what = fields.action === "publish" ? "publish on" : "subscribe to";
+    super(`${doing}: the NATS server does not let this user ${what} ${fields.subject}`, options);
+    this.action = fields.action;
+    this.subject = fields.subject;
+  }
+}
+
+/**
+ * A stream is as large as it may become (`eventsMaxBytes`, `partitionMaxBytes`, or the room of the NATS server), and takes nothing
+ * until there is room again. What was acknowledged before is kept; this message was not stored.
+ */
+export class StreamFullError extends SluiceError {
+  readonly code = "STREAM_FULL";
+  /** What was to be stored. */
+  readonly subject: string;
+
+  constructor(subject: string, reason: string, options?: { readonly cause?: unknown }) {
+    super(`publishing on ${subject}: the stream is full and takes nothing until there is room again (${reason})`, options);
+    this.subject = subject;
+  }
+}
+
 const CLASSES = {
   DEFINITION_INVALID: DefinitionError,
   ENGINE_UNAVAILABLE: EngineUnavailableError,
@@ -268,11 +303,13 @@ const CLASSES = {
   NOT_CONNECTED: NotConnectedError,
   OPTIONS_INVALID: OptionsError,
   PAYLOAD_TOO_LARGE: PayloadTooLargeError,
+  PERMISSION_DENIED: PermissionDeniedError,
   REQUEST_FAILED: RequestError,
   REQUEST_TIMED_OUT: TimeoutError,
   RUN_CANCELLED: RunCancelledError,
   RUN_FAILED: RunFailedError,
   RUN_NOT_FOUND: RunNotFoundError,
+  STREAM_FULL: StreamFullError,
   WORKFLOW_NOT_FOUND: WorkflowNotFoundError,
 } as const satisfies Record<ErrorCode, unknown>;
 
@@ -287,10 +324,12 @@ for (const [name, constructor] of Object.entries({
   NotConnectedError,
   OptionsError,
   PayloadTooLargeError,
+  PermissionDeniedError,
   RequestError,
   RunCancelledError,
   RunFailedError,
   RunNotFoundError,
+  StreamFullError,
   TimeoutError,
   WorkflowNotFoundError,
 })) {
@@ -323,10 +362,12 @@ export const isNonRetryableError = (value: unknown): value is NonRetryableError 
 export const isNotConnectedError = (value: unknown): value is NotConnectedError => hasCode(value, "NOT_CONNECTED");
 export const isOptionsError = (value: unknown): value is OptionsError => hasCode(value, "OPTIONS_INVALID");
 export const isPayloadTooLargeError = (value: unknown): value is PayloadTooLargeError => hasCode(value, "PAYLOAD_TOO_LARGE");
+export const isPermissionDeniedError = (value: unknown): value is PermissionDeniedError => hasCode(value, "PERMISSION_DENIED");
 export const isRequestError = (value: unknown): value is RequestError => hasCode(value, "REQUEST_FAILED");
 export const isRunCancelledError = (value: unknown): value is RunCancelledError => hasCode(value, "RUN_CANCELLED");
 export const isRunFailedError = (value: unknown): value is RunFailedError => hasCode(value, "RUN_FAILED");
 export const isRunNotFoundError = (value: unknown): value is RunNotFoundError => hasCode(value, "RUN_NOT_FOUND");
+export const isStreamFullError = (value: unknown): value is StreamFullError => hasCode(value, "STREAM_FULL");
 export const isTimeoutError = (value: unknown): value is TimeoutError => hasCode(value, "REQUEST_TIMED_OUT");
 export const isWorkflowNotFoundError = (value: unknown): value is WorkflowNotFoundError => hasCode(value, "WORKFLOW_NOT_FOUND");
 

@@ -96,10 +96,10 @@ export class Cli {
 
   async #connectReally(options: ClientOptions): Promise<Client> {
     const [{ connect }, { isNatsUnavailableError }] = await Promise.all([import("../client/connect.ts"), import("../errors.ts")]);
-    const { servers, prefix, origin } = await findTarget(options, this.env, this.folder);
+    const { connection, prefix, origin } = await findTarget(options, this.env, this.folder);
     try {
       return await connect({
-        servers,
+        ...connection,
         prefix,
         name: "sluice command line",
         timeout: options.timeout ?? DEFAULT_TIMEOUT_MS,

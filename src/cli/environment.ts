@@ -2,14 +2,22 @@
  * The environment variables that the command line knows. The one file of Sluice that reads `process.env` for settings; an
  * option on the command line always comes first.
  */
+import type { ConnectionOptions } from "../nats/connection.ts";
 import { UsageError } from "./cli-error.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+export type NatsLogin = Pick<ConnectionOptions, "user" | "pass" | "token" | "creds" | "tls" | "inboxPrefix">;
+
 export interface Environment {
   /** `SLUICE_NATS_URL`: a NATS server that already runs. */
   readonly natsUrl: string | undefined;
+  /**
+   * Who to be on the NATS server that was named, and how to reach it: `SLUICE_NATS_USER` with `SLUICE_NATS_PASSWORD`, `SLUICE_NATS_TOKEN` or
+   * `SLUICE_NATS_CREDS` (a file); `SLUICE_NATS_CA`, `SLUICE_NATS_CERT` and `SLUICE_NATS_KEY` (files); `SLUICE_NATS_INBOX_PREFIX`.
+   */
+  readonly natsLogin: NatsLogin;
   /** `SLUICE_PREFIX`: what all subjects of the cluster begin with. */
   readonly prefix: string | undefined;
   /** `SLUICE_DASHBOARD_URL`: where the dashboard is. */
@@ -44,6 +52,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
   }
   return {
     natsUrl: text("SLUICE_NATS_URL"),
+    natsLogin: readLogin(env, text),
     prefix,
     dashboardUrl,
     // As it is: a password may begin or end with a blank.
@@ -52,6 +61,26 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     noColor: text("NO_COLOR") !== undefined || env["TERM"] === "dumb",
     all: env,
   };
+}
+
+function readLogin(env: NodeJS.ProcessEnv, text: (name: string) => string | undefined): NatsLogin {
+  const files = { caFile: text("SLUICE_NATS_CA"), certFile: text("SLUICE_NATS_CERT"), keyFile: text("SLUICE_NATS_KEY") };
+  if ((files.certFile === undefined) !== (files.keyFile === undefined))
+    throw new UsageError("expected SLUICE_NATS_CERT and SLUICE_NATS_KEY together, got one of them");
+  const login = {
+    user: text("SLUICE_NATS_USER"),
+    // As it is: a password may begin or end with a blank.
+    pass: env["SLUICE_NATS_PASSWORD"] || undefined,
+    token: text("SLUICE_NATS_TOKEN"),
+    creds: text("SLUICE_NATS_CREDS"),
+    inboxPrefix: text("SLUICE_NATS_INBOX_PREFIX"),
+  };
+  return given({ ...login, ...(Object.values(files).some((file) => file !== undefined) && { tls: given(files) }) });
+}
+
+/** Without what is undefined. */
+function given<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 export const PREFIX_EXPECTED = 'letters, digits, "-" and "_"';

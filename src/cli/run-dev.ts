@@ -107,10 +107,13 @@ class Dev {
     const external = this.#options.nats ?? env.natsUrl;
     const nats = external === undefined ? await this.#startNats(logger) : undefined;
     if (this.#stopping) return;
-    const { servers, prefix } = await findTarget({ ...this.#options, nats: nats?.url ?? external }, env, folder);
+    const target = await findTarget({ ...this.#options, nats: nats?.url ?? external }, env, folder);
+    const { servers, prefix } = target;
+    // The server that is started here knows no users.
+    const connection = nats === undefined ? target.connection : { servers };
 
     this.#engine = new EngineKeeper({
-      servers,
+      ...connection,
       prefix,
       dataDir: this.#dataFolder,
       name: "dev",
@@ -121,7 +124,7 @@ class Dev {
     const page = dashboardOptions(this.#options, env, this.#engine);
     if (page !== undefined) {
       const { startDashboard } = await import("../server/index.ts");
-      this.#dashboard = await startDashboard({ ...page, servers, prefix, logger });
+      this.#dashboard = await startDashboard({ ...page, ...connection, prefix, logger });
       if (this.#stopping) return;
     }
     await this.#engine.start();

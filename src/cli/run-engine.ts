@@ -13,7 +13,7 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
   const logger = await cli.logger(options.logLevel, "info");
   const target = await findTarget(options, cli.env, cli.folder);
   const engine = new EngineKeeper({
-    servers: target.servers,
+    ...target.connection,
     prefix: target.prefix,
     dataDir: resolve(cli.folder, options.dataDir ?? DATA_FOLDER),
     logger,
@@ -21,6 +21,10 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     ...(options.historyMaxBytes === undefined ? {} : { historyMaxBytes: options.historyMaxBytes }),
     ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
     ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
+    ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),
+    ...(options.eventsMaxBytes === undefined ? {} : { eventsMaxBytes: options.eventsMaxBytes }),
+    ...(options.partitionMaxBytes === undefined ? {} : { partitionMaxBytes: options.partitionMaxBytes }),
     ...(options.lease === undefined ? {} : { lease: options.lease }),
     ...(options.retention === undefined ? {} : { retention: options.retention }),
   });
@@ -31,7 +35,7 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     // First, so that who looks sees an engine node that starts, or stands by.
     if (page !== undefined) {
       const { startDashboard } = await import("../server/index.ts");
-      dashboard = await startDashboard({ ...page, servers: target.servers, prefix: target.prefix, logger });
+      dashboard = await startDashboard({ ...page, ...target.connection, prefix: target.prefix, logger });
     }
     await Promise.race([signals.first, engine.start().then(() => engine.failed)]);
   } finally {

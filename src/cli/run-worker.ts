@@ -24,7 +24,7 @@ export async function runWorker(cli: Cli, files: readonly string[], options: Wor
   const [workflows, target] = await Promise.all([loadWorkflows(files, cli.folder), findTarget(options, cli.env, cli.folder)]);
   const slots = options.slots ?? DEFAULT_SLOTS;
   const worker = createWorker({
-    servers: target.servers,
+    ...target.connection,
     prefix: target.prefix,
     workflows,
     slots,

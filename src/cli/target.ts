@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { DATA_FOLDER, findDevRecord } from "./dev-record.ts";
+import type { ConnectionOptions } from "../nats/connection.ts";
 import type { Environment } from "./environment.ts";
 
 const DEFAULT_URL = "nats://127.0.0.1:4222";
@@ -11,6 +12,8 @@ const DEFAULT_PREFIX = "sluice";
 
 export interface Target {
   readonly servers: readonly string[];
+  /** The same servers, and who to be on them. */
+  readonly connection: ConnectionOptions;
   readonly prefix: string;
   /** How it came to be that server; completes an error about it. */
   readonly origin: string;
@@ -24,14 +27,20 @@ export interface TargetOptions {
 
 export async function findTarget(options: TargetOptions, env: Environment, folder: string): Promise<Target> {
   const prefix = options.prefix ?? env.prefix;
-  const given = (url: string, origin: string): Target => ({ servers: addresses(url), prefix: prefix ?? DEFAULT_PREFIX, origin });
+  const given = (url: string, origin: string): Target => {
+    const servers = addresses(url);
+    return { servers, connection: { servers, ...env.natsLogin }, prefix: prefix ?? DEFAULT_PREFIX, origin };
+  };
   if (options.nats !== undefined) return given(options.nats, "it was given with --nats");
   if (env.natsUrl !== undefined) return given(env.natsUrl, "it was given in SLUICE_NATS_URL");
 
   const found = await findDevRecord(join(folder, DATA_FOLDER));
   if (found.found === "running") {
+    // Its server knows no users and no TLS.
+    const servers = [found.record.natsUrl];
     return {
-      servers: [found.record.natsUrl],
+      servers,
+      connection: { servers },
       prefix: prefix ?? found.record.prefix,
       origin: `"sluice dev" (process ${found.record.pid}) runs it`,
     };

@@ -8,6 +8,7 @@ import type { Bucket } from "../nats/bucket.ts";
 import type { Connection, Subscription } from "../nats/connection.ts";
 import { createNodeChannel } from "../nats/node-channel.ts";
 import { PartitionStream } from "../nats/partition-stream.ts";
+import { publishOnce } from "../nats/publish-once.ts";
 import { countMessages } from "../nats/streams.ts";
 import type { OperationHandlers } from "../nats/service.ts";
 import type { Names } from "../nats/subjects.ts";
@@ -127,7 +128,7 @@ export class ClusterNode {
     this.#commands = new InboxCommands({
       calls: this.#calls,
       applied: this.#applied,
-      publish: (partition, text) => connection.publishAcked(names.inbox(partition), text),
+      publish: (partition, text) => publishOnce(connection, names.inbox(partition), text),
     });
     this.#definitions = new Definitions({
       connection,
@@ -233,6 +234,7 @@ export class ClusterNode {
       calls: this.#calls,
       inboxApplied: (partition) => this.#inboxApplied(partition),
       retentionMs: settings.retentionMs,
+      maxBytes: settings.eventsMaxBytes,
       routedSeq: () => this.#roles.router?.durableSeq,
       logger,
     });
@@ -320,6 +322,7 @@ export class ClusterNode {
     return {
       ready,
       partitions: this.#owned.size,
+      partitionsRefused: this.#roles.refused,
       coordinator: this.#membership.coordinator === this.#membership.self,
       members: this.members,
       mapChanges: this.#mapChanges,

@@ -67,6 +67,8 @@ export interface EngineStats {
   readonly epochs?: ReadonlyMap<number, number>;
   /** Changes of who owns what that this node has seen. */
   readonly mapChanges?: number;
+  /** Of these: stand still, since the server does not take their journals (a full stream, most likely). */
+  readonly partitionsRefused: number;
   /** Runs that have not ended. */
   readonly live: number;
   /** Of groups: runs that hold a slot, of which `stopping` only until their worker has stopped; and runs that wait for one. */

@@ -8,7 +8,8 @@ import { RequestError } from "../errors.ts";
 import { Bucket } from "../nats/bucket.ts";
 import { connectNats, type Connection } from "../nats/connection.ts";
 import { type OperationHandlers, type Service, startService } from "../nats/service.ts";
-import { ensureStreams } from "../nats/streams.ts";
+import { untilPlaced } from "../nats/placement-wait.ts";
+import { ensureStreams, replicasFor } from "../nats/streams.ts";
 import { createNames, type Names } from "../nats/subjects.ts";
 import type { HealthView } from "../protocol/record.ts";
 import { parseRequest } from "../protocol/requests.ts";
@@ -134,6 +135,7 @@ class EngineNode implements Engine {
     return {
       ready,
       partitions: 0,
+      partitionsRefused: 0,
       coordinator: false,
       members: 0,
       live: 0,
@@ -164,17 +166,29 @@ class EngineNode implements Engine {
     const connection = await connectNats({ ...options, name: `sluice engine ${this.name}`, logger, signal });
     this.#connection = connection;
     this.#throwIfStopped();
-    const bucket = await this.#untilStopped(() => Bucket.open(connection, this.#names.bucket, replicas));
+    const replication = replicasFor(connection, replicas);
+    const wait = { connection, replicas: replication.replicas, logger, signal };
+    const bucket = await untilPlaced(
+      "making the cluster's bucket",
+      () => Bucket.open(connection, this.#names.bucket, replication),
+      wait,
+    );
     const cluster = await this.#untilStopped(() =>
       clusterSettings(bucket, { id: this.#newId(), partitions: this.#settings.partitions }, logger),
     );
-    await this.#untilStopped(() =>
-      ensureStreams(connection, this.#names, cluster.partitions, {
-        replicas,
-        duplicateWindowMs: DUPLICATE_WINDOW_MS,
-        rejectedMaxAgeMs: REJECTED_MAX_AGE_MS,
-      }),
-    );
+    const streams = {
+      ...replication,
+      eventsMaxBytes: this.#settings.eventsMaxBytes,
+      partitionMaxBytes: this.#settings.partitionMaxBytes,
+      duplicateWindowMs: DUPLICATE_WINDOW_MS,
+      rejectedMaxAgeMs: REJECTED_MAX_AGE_MS,
+      onTooLarge: (stream: string, bytes: number, maxBytes: number) =>
+        logger.warn(
+          { stream, bytes, maxBytes },
+          "a stream holds too much for its new limit, which is set at a later start; the old one stays",
+        ),
+    };
+    await untilPlaced("making the streams", () => ensureStreams(connection, this.#names, cluster.partitions, streams), wait);
     this.#history = await this.#openHistory(connection, bucket, cluster);
     this.#throwIfStopped();
     const { name } = this;
@@ -203,7 +217,15 @@ class EngineNode implements Engine {
     const tookMs = Math.round(performance.now() - began);
     const { server } = connection;
     logger.info(
-      { partitions: cluster.partitions, owned: node.owned, members: node.members, prefix: this.#names.prefix, server, tookMs },
+      {
+        partitions: cluster.partitions,
+        owned: node.owned,
+        members: node.members,
+        replicas: replication.replicas,
+        prefix: this.#names.prefix,
+        server,
+        tookMs,
+      },
       "the engine is ready",
     );
   }

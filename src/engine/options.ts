@@ -18,7 +18,11 @@ export interface EngineOptions extends ConnectionOptions {
    * nodes and make batches smaller.
    */
   readonly partitions?: number | undefined;
-  /** Copies of every stream on a NATS cluster, 1 to 5. Default 1. Three survive the loss of a server; each append waits for a majority. */
+  /**
+   * Copies of every stream and bucket, 1 to 5. Default: 3 on a NATS cluster (streams that have more keep them), 1 on a server that runs
+   * alone. Three survive the loss of a server, five that of two; each append waits for a majority. Streams that exist are changed; while the
+   * cluster has fewer servers, the engine waits.
+   */
   readonly replicas?: number | undefined;
   /** Folder of the history file. It is a cache: deleted, it is rebuilt from what the journals still hold. Default `.sluice`. */
   readonly dataDir?: string | undefined;
@@ -42,7 +46,21 @@ export interface EngineOptions extends ConnectionOptions {
   readonly logger?: Logger | undefined;
   /** Facts of a partition between two snapshots, at least. Default 20,000. More make recovery longer, fewer make more snapshots. */
   readonly snapshotEvery?: number | undefined;
+  /**
+   * How many bytes of events the server keeps at most, at least 1 MiB. Before that is reached, events that are done with (every run of theirs has
+   * ended) go early, the oldest first; when it is reached all the same, publishers are refused (`STREAM_FULL`), and nothing that was
+   * acknowledged is dropped. Default: what is set already; no limit on new streams but the server's own.
+   */
+  readonly eventsMaxBytes?: number | undefined;
+  /**
+   * How many bytes each partition's stream may have (inbox, journal and snapshot), at least 1 MiB. When it is reached, new runs over the
+   * API are refused, workers keep their results, and the partition stands still until the limit is raised. A fuse, to be set well above
+   * what is usual. Default: what is set already; no limit on new streams but the server's own.
+   */
+  readonly partitionMaxBytes?: number | undefined;
 }
+
+const MIN_STREAM_BYTES = 1_048_576;
 
 const text = optionOf("a non-empty text", (value): value is string => typeof value === "string" && value !== "").optional();
 
@@ -60,6 +78,8 @@ const schema = optionsOf(
     redact: optionOf("a list of names or paths of fields", isRedactList).optional(),
     logger: loggerOption,
     snapshotEvery: integerOption(100).optional(),
+    eventsMaxBytes: integerOption(MIN_STREAM_BYTES).optional(),
+    partitionMaxBytes: integerOption(MIN_STREAM_BYTES).optional(),
   },
   { servers: ["url", "nats", "server"], dataDir: ["dir", "folder"] },
 );
@@ -69,7 +89,8 @@ export interface EngineSettings {
   readonly name: string | undefined;
   readonly prefix: string;
   readonly partitions: number;
-  readonly replicas: number;
+  /** Undefined: as many as fit the server. */
+  readonly replicas: number | undefined;
   readonly dataDir: string;
   readonly leaseMs: number;
   readonly retentionMs: number;
@@ -77,19 +98,21 @@ export interface EngineSettings {
   readonly redact: readonly string[];
   readonly logger: Logger | undefined;
   readonly snapshotEvery: number;
+  readonly eventsMaxBytes: number | undefined;
+  readonly partitionMaxBytes: number | undefined;
 }
 
 /** Checks the options and fills in the defaults. @throws OptionsError (`OPTIONS_INVALID`) */
 export function parseEngineOptions(options: EngineOptions): EngineSettings {
   const given = parseOptionsOf(schema, options, "startEngine");
   const { name, prefix, partitions, replicas, dataDir, lease, retention, logger, snapshotEvery, ...rest } = given;
-  const { historyMaxBytes, redact, ...connection } = rest;
+  const { historyMaxBytes, redact, eventsMaxBytes, partitionMaxBytes, ...connection } = rest;
   return {
     connection,
     name,
     prefix: prefix ?? DEFAULT_PREFIX,
     partitions: partitions ?? 8,
-    replicas: replicas ?? 1,
+    replicas,
     dataDir: dataDir ?? ".sluice",
     leaseMs: lease ?? 3_000,
     retentionMs: retention ?? 7 * 86_400_000,
@@ -97,6 +120,8 @@ export function parseEngineOptions(options: EngineOptions): EngineSettings {
     redact: redact ?? DEFAULT_REDACT,
     logger,
     snapshotEvery: snapshotEvery ?? 20_000,
+    eventsMaxBytes,
+    partitionMaxBytes,
   };
 }
 

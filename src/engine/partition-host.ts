@@ -5,7 +5,7 @@
  */
 import type { Logger } from "pino";
 import type { Connection } from "../nats/connection.ts";
-import { PartitionStream, type SnapshotManifest } from "../nats/partition-stream.ts";
+import { journalMessageBefore, PartitionStream, type SnapshotManifest } from "../nats/partition-stream.ts";
 import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Counters } from "./counters.ts";
@@ -39,6 +39,15 @@ export interface PartitionHostOptions {
   /** A journal message that cannot be used. */
   readonly onUnreadable: (message: ReadMessage, error: unknown) => void;
   readonly logger: Logger;
+}
+
+/** The journal lacks messages that were acknowledged: what is left of it would be taken for the truth. */
+export class JournalGapError extends Error {
+  override readonly name = "JournalGapError";
+
+  constructor(partition: number, before: number, after: number) {
+    super(`the journal of partition ${partition} is not whole: after message ${before} comes one that follows ${after}`);
+  }
 }
 
 /** Recovery was given up: the partition is another's, or the node ends. */
@@ -174,7 +183,14 @@ export class PartitionHost {
       if (lines.length > 0) history?.applySnapshot(number, manifest.journalSeq, lines);
     }
     const from = manifest?.journalSeq ?? 0;
+    let before = from;
     await this.stream.readJournal(Math.min(from, recorded), (message) => {
+      if (message.seq > from) {
+        // Each message names the one before it. A server that has lost some, or a reader that passed over them, shall not go unnoticed.
+        const after = journalMessageBefore(message);
+        if (after !== undefined && after !== before) throw new JournalGapError(number, before, after);
+        before = message.seq;
+      }
       const text = Buffer.from(message.data).toString();
       try {
         if (message.seq > from) core.replayBatch(decodeBatch(text));

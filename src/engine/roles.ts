@@ -43,6 +43,11 @@ export class Roles {
     return this.#hosts.get(partition);
   }
 
+  /** How many partitions stand still, since the server does not take their journals. */
+  get refused(): number {
+    return [...this.#hosts.values()].filter(({ stream }) => stream.refusedSince !== undefined).length;
+  }
+
   async take(role: Role, epoch: number): Promise<void> {
     if (role === "coordinator") {
       const router = this.#options.createRouter(epoch);

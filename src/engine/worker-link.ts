@@ -101,10 +101,7 @@ export class WorkerLink {
         throw new TypeError("expected a worker's status");
       return status;
     } catch (error) {
-      this.#options.logger.warn(
-        { err: error, subject: message.subject },
-        "a worker's status cannot be read; it is left alone",
-      );
+      this.#options.logger.warn({ err: error, subject: message.subject }, "a worker's status cannot be read; it is left alone");
       return undefined;
     }
   }

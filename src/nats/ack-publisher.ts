@@ -5,8 +5,9 @@
  */
 import { createInbox, type MsgHdrs, type NatsConnection } from "@nats-io/nats-core";
 import type { Msg } from "@nats-io/nats-core";
-import { NotConnectedError, TimeoutError } from "../errors.ts";
+import { NotConnectedError, StreamFullError, TimeoutError } from "../errors.ts";
 import { NoResponderError } from "./no-responder.ts";
+import { permissionDenied } from "./permission.ts";
 
 /** The server's word that a message is stored. */
 export interface PublishAck {
@@ -29,7 +30,7 @@ export class JetStreamRefusedError extends Error {
   readonly status: number;
   readonly apiCode: number;
 
-  constructor(doing: string, fields: { readonly code?: number; readonly err_code?: number; readonly description?: string }) {
+  constructor(doing: string, fields: ApiError) {
     super(`${doing}: JetStream refused: ${fields.description ?? "no reason given"} (${fields.err_code ?? 0})`);
     this.status = fields.code ?? 0;
     this.apiCode = fields.err_code ?? 0;
@@ -82,6 +83,15 @@ export class AckPublisher {
     });
   }
 
+  /** The server lets nobody of this user publish on a subject: no acknowledgement will come. `toError` makes an error of what was being done. */
+  denied(subject: string, toError: (doing: string) => Error): void {
+    for (const [token, pending] of this.#pending) {
+      if (pending.subject !== subject) continue;
+      this.#pending.delete(token);
+      pending.reject(toError(`publishing on ${subject}`));
+    }
+  }
+
   /** The connection broke: for all in flight, the outcome is unknown, and no acknowledgement will come. */
   disconnected(): void {
     this.#rejectAll("the connection to NATS was lost; whether it was stored is unknown");
@@ -103,7 +113,14 @@ export class AckPublisher {
   #listen(): string {
     const prefix = `${createInbox((this.#nats as { options?: { inboxPrefix?: string } }).options?.inboxPrefix)}.`;
     this.#nats.subscribe(`${prefix}*`, {
-      callback: (error, message) => (error === null ? this.#receive(prefix, message) : undefined),
+      callback: (error, message) => {
+        if (error === null) return this.#receive(prefix, message);
+        // The user may not listen to its own replies: nothing that is published will ever be known to be stored.
+        const pending = [...this.#pending.values()];
+        this.#pending.clear();
+        this.#replyPrefix = undefined;
+        for (const one of pending) one.reject(permissionDenied(`publishing on ${one.subject}`, error) ?? error);
+      },
     });
     return prefix;
   }
@@ -123,9 +140,9 @@ export class AckPublisher {
         stream?: string;
         seq?: number;
         duplicate?: boolean;
-        error?: { code?: number; err_code?: number; description?: string };
+        error?: ApiError;
       }>();
-      if (answer.error !== undefined) pending.reject(new JetStreamRefusedError(doing, answer.error));
+      if (answer.error !== undefined) pending.reject(refusal(pending.subject, answer.error));
       else if (answer.stream === undefined || answer.seq === undefined)
         pending.reject(new JetStreamRefusedError(doing, { description: "the acknowledgement names no stream" }));
       else pending.resolve({ stream: answer.stream, seq: answer.seq, duplicate: answer.duplicate === true });
@@ -146,6 +163,23 @@ export class AckPublisher {
     }
     if (this.#pending.size > 0) this.#sweeper = setTimeout(this.#sweep, SWEEP_MS);
   };
+}
+
+interface ApiError {
+  readonly code?: number;
+  readonly err_code?: number;
+  readonly description?: string;
+}
+
+/** The stream's own limit; that of the account, of the server's disk, of its memory. */
+const STORE_FAILED = 10077;
+const NO_ROOM: ReadonlySet<number> = new Set([10023, 10028, 10047]);
+
+function refusal(subject: string, error: ApiError): Error {
+  const refused = new JetStreamRefusedError(`publishing on ${subject}`, error);
+  const { err_code: code = 0, description = "" } = error;
+  const full = NO_ROOM.has(code) || (code === STORE_FAILED && /maximum (bytes|messages)|no space/.test(description));
+  return full ? new StreamFullError(subject, description, { cause: refused }) : refused;
 }
 
 const LINE_BREAK = /[\r\n]/;

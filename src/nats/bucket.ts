@@ -4,6 +4,7 @@
  */
 import { type KV, Kvm } from "@nats-io/kv";
 import type { Connection } from "./connection.ts";
+import { ensureReplicas, type StreamSettings } from "./streams.ts";
 
 export interface BucketEntry<T> {
   readonly key: string;
@@ -28,8 +29,14 @@ export class Bucket {
     this.#name = name;
   }
 
-  static async open(connection: Connection, name: string, replicas: number): Promise<Bucket> {
-    return new Bucket(await new Kvm(connection.nats).create(name, { history: 1, replicas }), connection, name);
+  static async open(
+    connection: Connection,
+    name: string,
+    replication: Pick<StreamSettings, "replicas" | "keepMoreReplicas">,
+  ): Promise<Bucket> {
+    const kv = await new Kvm(connection.nats).create(name, { history: 1, replicas: replication.replicas });
+    await ensureReplicas(connection, `KV_${name}`, replication);
+    return new Bucket(kv, connection, name);
   }
 
   async get<T>(key: string): Promise<BucketEntry<T> | undefined> {

@@ -16,7 +16,6 @@ import {
   type NatsConnection,
   type NodeConnectionOptions,
   NoRespondersError,
-  PermissionViolationError,
   TimeoutError as NatsTimeoutError,
   UserAuthenticationExpiredError,
 } from "@nats-io/transport-node";
@@ -25,6 +24,7 @@ import { NatsUnavailableError, NotConnectedError, PayloadTooLargeError, TimeoutE
 import { optionOf, optionsOf } from "../workflow/parse-options.ts";
 import { AckPublisher, type AckedPublishOptions, type PublishAck } from "./ack-publisher.ts";
 import { NoResponderError } from "./no-responder.ts";
+import { permissionDenied, violationIn } from "./permission.ts";
 import { readStreamMessage, type StreamMessage } from "./stream-message.ts";
 import { TextPublisher } from "./text-publisher.ts";
 
@@ -142,6 +142,9 @@ const RECONNECT_WAIT_MS = 250;
 const PING_INTERVAL_MS = 10_000;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 5_000;
+/** A subject that is denied is logged this often, whatever is tried on it. */
+const DENIED_LOG_EVERY_MS = 60_000;
+const MAX_DENIED_SUBJECTS = 1_000;
 const DEFAULT_REQUEST_TIMEOUT_MS = 5_000;
 
 /**
@@ -191,6 +194,8 @@ export class Connection {
   readonly #listeners = new Map<ConnectionEvent, Set<() => void>>();
   readonly #acks: AckPublisher;
   readonly #texts: TextPublisher;
+  /** When the log was last told that a subject is denied. */
+  readonly #deniedAt = new Map<string, number>();
   /** Called for each request that is under way when the connection is lost. */
   readonly #requests = new Set<() => void>();
   #maxPayload: number;
@@ -239,6 +244,11 @@ export class Connection {
     return this.nats.info?.version ?? "unknown";
   }
 
+  /** Whether the server belongs to a cluster, and so keeps streams on several servers. */
+  get isClustered(): boolean {
+    return this.nats.info?.cluster !== undefined;
+  }
+
   /** Calls back at every such event; returns what takes the callback away again. */
   on(event: ConnectionEvent, listener: () => void): () => void {
     let listeners = this.#listeners.get(event);
@@ -282,6 +292,8 @@ export class Connection {
    * - NotConnectedError: not sent, or sent and the connection was lost: the outcome is unknown;
    * - TimeoutError: no acknowledgement in time: the outcome is unknown;
    * - JetStreamRefusedError: the server did not store it (`apiCode` says why, 10071 is the fence);
+   * - StreamFullError: it did not store it for want of room;
+   * - PermissionDeniedError;
    * - NoResponderError: no stream takes this subject now;
    * - PayloadTooLargeError.
    */
@@ -298,7 +310,7 @@ export class Connection {
 
   /**
    * Asks and waits for one answer. Rejects with NoResponderError when nobody listens; TimeoutError; NotConnectedError, where it
-   * was not sent or the connection was lost before the answer came; PayloadTooLargeError.
+   * was not sent or the connection was lost before the answer came; PayloadTooLargeError; PermissionDeniedError.
    */
   request(subject: string, data: Uint8Array | string, options?: RequestOptions): Promise<Message> {
     const timeoutMs = options?.timeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
@@ -319,8 +331,9 @@ export class Connection {
   subscribe(subject: string, handler: (message: Message) => void, options?: SubscribeOptions): Subscription {
     const logger = this.#logger;
     const failed = (error: Error): void => {
-      if (options?.onError !== undefined) options.onError(error);
-      else logger.error({ err: error, subject }, "the NATS server refused a subscription");
+      const denied = permissionDenied(`subscribing to ${subject}`, error);
+      if (options?.onError !== undefined) options.onError(denied ?? error);
+      else if (denied === undefined) logger.error({ err: error, subject }, "the NATS server refused a subscription");
     };
     try {
       const subscription = this.nats.subscribe(subject, {
@@ -406,12 +419,28 @@ export class Connection {
           this.#emit("reconnected");
           break;
         case "error":
-          this.#logger.warn({ err: status.error }, "the NATS server reported an error");
+          this.#reported(status.error);
           break;
         default:
           break;
       }
     }
+  }
+
+  /** What the server says of no request in particular. A refusal is told to who waits, and to the log: many publish without waiting. */
+  #reported(error: Error): void {
+    const violation = violationIn(error);
+    if (violation === undefined) return this.#logger.warn({ err: error }, "the NATS server reported an error");
+    const { operation, subject } = violation;
+    if (operation === "publish") this.#acks.denied(subject, (doing) => permissionDenied(doing, error) ?? error);
+    const now = performance.now();
+    if (now - (this.#deniedAt.get(subject) ?? -Infinity) < DENIED_LOG_EVERY_MS) return;
+    if (this.#deniedAt.size >= MAX_DENIED_SUBJECTS) this.#deniedAt.clear();
+    this.#deniedAt.set(subject, now);
+    this.#logger.error(
+      { operation, subject },
+      `the NATS server does not let this user ${operation === "publish" ? "publish on" : "subscribe to"} ${subject}`,
+    );
   }
 
   #emit(event: ConnectionEvent): void {
@@ -438,14 +467,10 @@ export class Connection {
         this.#maxPayload,
       );
     }
-    // Mistakes of ours or of permissions: no retry mends them.
-    if (
-      error instanceof InvalidSubjectError ||
-      error instanceof InvalidArgumentError ||
-      cause instanceof PermissionViolationError
-    ) {
-      return error;
-    }
+    const denied = permissionDenied(doing, error);
+    if (denied !== undefined) return denied;
+    // Mistakes of ours: no retry mends them.
+    if (error instanceof InvalidSubjectError || error instanceof InvalidArgumentError) return error;
     return new NotConnectedError(`${doing}: ${error.message}`, { cause: error });
   }
 }

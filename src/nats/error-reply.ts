@@ -28,12 +28,14 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   INPUT_INVALID: 400,
   OPTIONS_INVALID: 400,
   PAYLOAD_TOO_LARGE: 413,
+  PERMISSION_DENIED: 403,
   RUN_NOT_FOUND: 404,
   WORKFLOW_NOT_FOUND: 404,
   ENGINE_UNAVAILABLE: 503,
   NATS_UNAVAILABLE: 503,
   NOT_CONNECTED: 503,
   REQUEST_TIMED_OUT: 503,
+  STREAM_FULL: 507,
 };
 
 /** `operation`: what was asked for; begins the message of errors that are none of ours. */

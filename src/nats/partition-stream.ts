@@ -3,6 +3,7 @@
  * they lie in JetStream. Ownership is not its business: whoever writes with a stale sequence is refused by the server.
  */
 import type { Logger } from "pino";
+import { isStreamFullError } from "../errors.ts";
 import { isJetStreamRefusedError } from "./ack-publisher.ts";
 import type { Connection } from "./connection.ts";
 import { purgeBelow } from "./streams.ts";
@@ -32,6 +33,9 @@ export interface SnapshotManifest {
 const FENCED = 10071;
 const FENCE_HEADER = "Nats-Expected-Last-Subject-Sequence";
 const RETRY_MS = 200;
+/** A read without news for so long is looked into. */
+const STALL_MS = 5_000;
+const REFUSAL_LOG_EVERY_MS = 5_000;
 const NEWLINE = 0x0a;
 
 export interface PartitionStreamOptions {
@@ -55,6 +59,8 @@ export class PartitionStream {
   /** Sequence of the last message of the journal: the fence. */
   #lastJournalSeq = 0;
   #lastManifestSeq = 0;
+  #refusedSince: number | undefined = undefined;
+  #refusalLoggedAt = -Infinity;
   #stopped = false;
 
   constructor({ connection, names, partition, logger }: PartitionStreamOptions) {
@@ -102,10 +108,11 @@ export class PartitionStream {
       try {
         const ack = await this.#connection.publishAcked(subject, text, { headers: { [FENCE_HEADER]: String(expected) } });
         this.#lastJournalSeq = ack.seq;
+        this.#accepted();
         return { outcome: "committed", seq: ack.seq };
       } catch (error) {
-        if (isJetStreamRefusedError(error) && error.apiCode !== FENCED) {
-          this.#logger.error({ err: error, partition: this.#partition }, "the server does not take the journal; retrying");
+        if (isStreamFullError(error) || (isJetStreamRefusedError(error) && error.apiCode !== FENCED)) {
+          this.#refused(error);
           await pause(RETRY_MS * 5);
           continue;
         }
@@ -126,6 +133,34 @@ export class PartitionStream {
       }
     }
     return { outcome: "stopped" };
+  }
+
+  /** The server has not taken the journal since then (`performance.now()`): the partition stands still. */
+  get refusedSince(): number | undefined {
+    return this.#refusedSince;
+  }
+
+  #refused(error: Error): void {
+    const now = performance.now();
+    this.#refusedSince ??= now;
+    if (now - this.#refusalLoggedAt < REFUSAL_LOG_EVERY_MS) return;
+    this.#refusalLoggedAt = now;
+    this.#logger.error(
+      { err: error, partition: this.#partition, stream: this.stream },
+      isStreamFullError(error)
+        ? "the stream of a partition is full: the partition stands still until there is room ('partitionMaxBytes', or the server's disk)"
+        : "the server does not take the journal of a partition; retrying",
+    );
+  }
+
+  #accepted(): void {
+    if (this.#refusedSince === undefined) return;
+    this.#logger.info(
+      { partition: this.#partition, forMs: Math.round(performance.now() - this.#refusedSince) },
+      "the server takes the journal of a partition again",
+    );
+    this.#refusedSince = undefined;
+    this.#refusalLoggedAt = -Infinity;
   }
 
   /** Reads the journal after a sequence up to its end as it is now, in order. A promise holds the next message back. */
@@ -194,8 +229,6 @@ export class PartitionStream {
       at: new Date().toISOString(),
     };
     if (!(await this.#writeManifest(manifest))) return false;
-    await purgeBelow(this.#connection, this.stream, this.#names.snapshotData(this.#partition), dataFrom);
-    await purgeBelow(this.#connection, this.stream, this.#names.snapshotManifest(this.#partition), this.#lastManifestSeq);
     return true;
   }
 
@@ -215,10 +248,14 @@ export class PartitionStream {
     }
   }
 
-  /** Lets go of journal messages up to `journalSeq` (that one stays: it carries the fence) and inbox messages up to `inboxSeq`. */
+  /**
+   * Lets go of everything that lies before both journal message `journalSeq` (that one stays: it carries the fence) and the end of
+   * inbox message `inboxSeq`; older snapshots go with it. One purge of the whole stream: when a replica of nats-server 2.9.10 is
+   * killed after a purge by subject, it comes back without messages of the other subjects too, and as a leader spreads that.
+   */
   async purge(journalSeq: number, inboxSeq: number): Promise<void> {
-    if (journalSeq > 0) await purgeBelow(this.#connection, this.stream, this.#names.journal(this.#partition), journalSeq);
-    if (inboxSeq > 0) await purgeBelow(this.#connection, this.stream, this.#names.inbox(this.#partition), inboxSeq + 1);
+    const below = Math.min(journalSeq, inboxSeq + 1);
+    if (below > 1) await purgeBelow(this.#connection, this.stream, undefined, below);
   }
 
   /** Sequence of the last message of the inbox; 0 when it is empty. */
@@ -245,25 +282,55 @@ export class PartitionStream {
   ): Promise<void> {
     if (to < from) return;
     let done: () => void = () => undefined;
-    const finished = new Promise<void>((resolve) => (done = resolve));
+    let fail: (error: unknown) => void = () => undefined;
+    const finished = new Promise<void>((resolve, reject) => {
+      done = resolve;
+      fail = reject;
+    });
+    let seen = from - 1;
+    let failed = false;
+    const take = (message: ReadMessage): void | Promise<void> => {
+      if (failed) return undefined;
+      try {
+        return onMessage(message);
+      } catch (error) {
+        failed = true;
+        fail(error);
+        return undefined;
+      }
+    };
     const reader = new StreamReader(this.#connection, {
       stream: this.stream,
       subject,
       fromSeq: from,
       onMessage: (message) => {
-        const waits = message.seq <= to ? onMessage(message) : undefined;
+        seen = message.seq;
+        const waits = message.seq <= to ? take(message) : undefined;
         const after = message.seq >= to ? done : undefined;
-        if (waits instanceof Promise) return waits.then(after);
+        if (waits instanceof Promise) return waits.then(after, fail);
         after?.();
         return undefined;
       },
       logger: this.#logger,
       window: 5_000,
     });
+    // A server that has lost the last ones would be waited for without end.
+    let looked = seen;
+    const stall = setInterval(() => {
+      if (seen > looked) looked = seen;
+      else
+        void this.#last(subject).then(
+          (last) => {
+            if ((last?.seq ?? 0) < to) fail(new Error(`${subject}: message ${to} is not there any more`));
+          },
+          () => undefined,
+        );
+    }, STALL_MS);
     reader.start();
     try {
       await finished;
     } finally {
+      clearInterval(stall);
       await reader.stop();
     }
   }
@@ -290,6 +357,12 @@ export class PartitionStream {
     }
     return "stopped";
   }
+}
+
+/** Sequence of the journal message that this one was written after; undefined where it does not say so. */
+export function journalMessageBefore(message: ReadMessage): number | undefined {
+  const text = message.header(FENCE_HEADER);
+  return text === undefined ? undefined : Number(text);
 }
 
 function pause(ms: number): Promise<void> {

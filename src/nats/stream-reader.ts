@@ -5,6 +5,7 @@
 import { type ConsumerMessages, DeliverPolicy, type JsMsg, jetstream } from "@nats-io/jetstream";
 import type { Logger } from "pino";
 import type { Connection } from "./connection.ts";
+import { permissionDenied } from "./permission.ts";
 
 export interface ReadMessage {
   readonly subject: string;
@@ -125,7 +126,9 @@ export class StreamReader {
       } catch (error) {
         if (this.#stopped) return;
         failed = true;
-        logger.debug({ err: error, stream, subject }, "reading a stream was interrupted; trying again");
+        const denied = permissionDenied(`reading ${subject ?? stream}`, error);
+        if (denied === undefined) logger.debug({ err: error, stream, subject }, "reading a stream was interrupted; trying again");
+        else logger.error({ err: denied, stream, subject }, "a stream cannot be read");
       } finally {
         this.#messages = undefined;
       }

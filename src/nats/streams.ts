@@ -2,6 +2,7 @@
  * The streams and the bucket of a cluster: made when they are missing, brought up to date when their settings differ. The
  * layout is in subjects.ts.
  */
+import { isDeepStrictEqual } from "node:util";
 import {
   type JetStreamManager,
   type StreamConfig,
@@ -14,7 +15,15 @@ import type { Connection } from "./connection.ts";
 import type { Names } from "./subjects.ts";
 
 export interface StreamSettings {
+  /** Copies of every stream. */
   readonly replicas: number;
+  /** Streams that have more copies keep them: nobody said how many there shall be. */
+  readonly keepMoreReplicas?: boolean;
+  /** Bytes that events may take, and each partition. Absent: what is set stays; nothing is, for new ones. */
+  readonly eventsMaxBytes?: number | undefined;
+  readonly partitionMaxBytes?: number | undefined;
+  /** A limit is not set now, since the stream holds too much: the server would drop the oldest to keep to it, whatever its discard policy. */
+  readonly onTooLarge?: (stream: string, bytes: number, maxBytes: number) => void;
   /** Window in which a repeated `Nats-Msg-Id` is recognised, in ms. */
   readonly duplicateWindowMs: number;
   /** What could not be used is kept this long, in ms. */
@@ -22,6 +31,19 @@ export interface StreamSettings {
 }
 
 const NANOS = 1_000_000;
+const DEFAULT_CLUSTER_REPLICAS = 3;
+const LOOK_EVERY_MS = 100;
+/** Of a new limit: more may arrive until it is set, and must fit too. */
+const MOST_HELD = 0.75;
+
+/** How many copies there shall be: as many as were asked for, else three on a cluster of NATS servers and one on a server that runs alone. */
+export function replicasFor(
+  connection: Connection,
+  asked: number | undefined,
+): Pick<StreamSettings, "replicas" | "keepMoreReplicas"> {
+  if (asked !== undefined) return { replicas: asked, keepMoreReplicas: false };
+  return { replicas: connection.isClustered ? DEFAULT_CLUSTER_REPLICAS : 1, keepMoreReplicas: true };
+}
 
 /** Makes sure that the streams of `partitions` partitions, of events and of rejected messages are there. */
 export async function ensureStreams(
@@ -39,55 +61,134 @@ export async function ensureStreams(
     num_replicas: settings.replicas,
     allow_direct: true,
   };
-  await ensureStream(manager, {
-    ...common,
-    name: names.eventsStream,
-    subjects: [...names.eventsSubjects],
-    duplicate_window: settings.duplicateWindowMs * NANOS,
-  });
-  await ensureStream(manager, {
-    ...common,
-    name: names.rejectedStream,
-    subjects: [...names.rejectedSubjects],
-    discard: DiscardPolicy.Old,
-    max_age: settings.rejectedMaxAgeMs * NANOS,
-  });
+  await ensureStream(
+    manager,
+    {
+      ...common,
+      name: names.eventsStream,
+      subjects: [...names.eventsSubjects],
+      duplicate_window: settings.duplicateWindowMs * NANOS,
+      ...(settings.eventsMaxBytes !== undefined && { max_bytes: settings.eventsMaxBytes }),
+    },
+    settings,
+  );
+  await ensureStream(
+    manager,
+    {
+      ...common,
+      name: names.rejectedStream,
+      subjects: [...names.rejectedSubjects],
+      discard: DiscardPolicy.Old,
+      max_age: settings.rejectedMaxAgeMs * NANOS,
+    },
+    settings,
+  );
   await Promise.all(
     Array.from({ length: partitions }, (_, partition) =>
-      ensureStream(manager, {
-        ...common,
-        name: names.partitionStream(partition),
-        subjects: [
-          names.inbox(partition),
-          names.journal(partition),
-          names.snapshotData(partition),
-          names.snapshotManifest(partition),
-        ],
-      }),
+      ensureStream(
+        manager,
+        {
+          ...common,
+          name: names.partitionStream(partition),
+          subjects: [
+            names.inbox(partition),
+            names.journal(partition),
+            names.snapshotData(partition),
+            names.snapshotManifest(partition),
+          ],
+          ...(settings.partitionMaxBytes !== undefined && { max_bytes: settings.partitionMaxBytes }),
+        },
+        settings,
+      ),
     ),
   );
 }
 
-async function ensureStream(manager: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<void> {
+async function ensureStream(
+  manager: JetStreamManager,
+  wanted: Partial<StreamConfig> & { name: string },
+  { keepMoreReplicas = false, onTooLarge }: StreamSettings,
+): Promise<void> {
   try {
-    await manager.streams.add(config);
+    await manager.streams.add(wanted);
   } catch (error) {
     // 10058: there is one of that name with other settings.
     if ((error as { code?: number }).code !== 10058 && !/already in use/.test(String(error))) throw error;
-    await manager.streams.update(config.name, config);
+    const { config, state } = await manager.streams.info(wanted.name);
+    const settings = { ...wanted };
+    if (keepMoreReplicas) settings.num_replicas = Math.max(config.num_replicas, wanted.num_replicas ?? 1);
+    const { max_bytes: maxBytes = -1 } = wanted;
+    if (maxBytes > 0 && maxBytes !== config.max_bytes && state.bytes > maxBytes * MOST_HELD) {
+      onTooLarge?.(wanted.name, state.bytes, maxBytes);
+      settings.max_bytes = config.max_bytes;
+    }
+    // Each update is a decision of the whole cluster: one that changes nothing is left out.
+    if (Object.entries(settings).some(([key, value]) => !isDeepStrictEqual(config[key as keyof StreamConfig], value)))
+      await manager.streams.update(wanted.name, settings);
+    if (settings.num_replicas !== config.num_replicas) await copied(manager, wanted.name);
   }
+}
+
+/** Resolves when all copies of a stream are there: while their number changes it has no leader, and answers nothing. */
+async function copied(manager: JetStreamManager, stream: string): Promise<void> {
+  for (;;) {
+    const { config, cluster } = await manager.streams.info(stream);
+    const { leader, replicas = [] } = cluster ?? {};
+    if (leader !== undefined && replicas.length === config.num_replicas - 1 && replicas.every(({ current }) => current)) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/** Brings the copies of an existing stream up to what is wanted. */
+export async function ensureReplicas(
+  connection: Connection,
+  stream: string,
+  { replicas, keepMoreReplicas = false }: Pick<StreamSettings, "replicas" | "keepMoreReplicas">,
+): Promise<void> {
+  const manager = await jetstreamManager(connection.nats);
+  const { config } = await manager.streams.info(stream);
+  if (config.num_replicas === replicas || (keepMoreReplicas && config.num_replicas > replicas)) return;
+  await manager.streams.update(stream, { num_replicas: replicas });
+  await copied(manager, stream);
+}
+
+/** How much a stream holds, its last sequence, and its limit. */
+export async function streamUse(
+  connection: Connection,
+  stream: string,
+): Promise<{
+  readonly messages: number;
+  readonly bytes: number;
+  readonly lastSeq: number;
+  readonly maxBytes: number | undefined;
+}> {
+  const { state, config } = (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "")).json<{
+    state?: { messages: number; bytes: number; last_seq: number };
+    config?: { max_bytes?: number };
+  }>();
+  const maxBytes = config?.max_bytes ?? -1;
+  return {
+    messages: state?.messages ?? 0,
+    bytes: state?.bytes ?? 0,
+    lastSeq: state?.last_seq ?? 0,
+    maxBytes: maxBytes > 0 ? maxBytes : undefined,
+  };
 }
 
 /** How many messages a stream has. */
 export async function countMessages(connection: Connection, stream: string): Promise<number> {
-  const info = (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "")).json<{ state?: { messages: number } }>();
-  return info.state?.messages ?? 0;
+  return (await streamUse(connection, stream)).messages;
 }
 
-/** Removes the messages of `subject` in `stream` below sequence `below`. */
-export async function purgeBelow(connection: Connection, stream: string, subject: string, below: number): Promise<void> {
+/** Removes the messages of `subject` in `stream` (without one: of all) below sequence `below`. */
+export async function purgeBelow(
+  connection: Connection,
+  stream: string,
+  subject: string | undefined,
+  below: number,
+): Promise<void> {
   const manager = await jetstreamManager(connection.nats, { checkAPI: false });
-  await manager.streams.purge(stream, { filter: subject, seq: below });
+  await manager.streams.purge(stream, { ...(subject !== undefined && { filter: subject }), seq: below });
 }
 
 /**

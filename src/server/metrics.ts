@@ -147,6 +147,11 @@ export class Metrics {
       of(({ eventsBehind }) => eventsBehind.seconds),
     );
     this.#gauge(
+      "sluice_partitions_refused",
+      "Partitions that stand still, since the server does not take their journals (a full stream, most likely).",
+      of(({ partitionsRefused }) => partitionsRefused),
+    );
+    this.#gauge(
       "sluice_history_behind_messages",
       "Journal messages that the history has not taken in yet.",
       of(({ historyBehind }) => historyBehind),

@@ -46,7 +46,7 @@ class World {
     const connection = await connectNats({ servers: server.url, name: "test", logger });
     onCleanup(() => connection.close());
     await ensureStreams(connection, names, PARTITIONS, { replicas: 1, duplicateWindowMs: 1_000, rejectedMaxAgeMs: 60_000 });
-    return new World(connection, await Bucket.open(connection, names.bucket, 1));
+    return new World(connection, await Bucket.open(connection, names.bucket, { replicas: 1 }));
   }
 
   router(epoch: number): Router {

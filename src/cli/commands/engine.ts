@@ -13,6 +13,10 @@ export interface EngineCommandOptions extends TargetOptions, DashboardCommandOpt
   readonly lease?: number;
   readonly retention?: number;
   readonly historyMaxBytes?: number;
+  readonly replicas?: number;
+  readonly snapshotEvery?: number;
+  readonly eventsMaxBytes?: number;
+  readonly partitionMaxBytes?: number;
   readonly logLevel?: LogLevel;
 }
 
@@ -35,6 +39,22 @@ export function addEngineCommand(program: Command, cli: Cli): void {
       "--history-max-bytes <bytes>",
       "how large the history file may become; above that, runs that ended first go (default: no bound)",
       readInteger(1_048_576, Number.MAX_SAFE_INTEGER),
+    )
+    .option("--replicas <count>", "copies of every stream (default: 3 on a NATS cluster, else 1)", readInteger(1, 5))
+    .option(
+      "--snapshot-every <facts>",
+      "facts of a partition between two snapshots; more make recovery longer (default: 20000)",
+      readInteger(100),
+    )
+    .option(
+      "--events-max-bytes <bytes>",
+      "how large the stream of events may become; then publishers are refused (default: what is set; at first no bound)",
+      readInteger(1_048_576),
+    )
+    .option(
+      "--partition-max-bytes <bytes>",
+      "how large each partition's stream may become; then the partition stands still (default: as above)",
+      readInteger(1_048_576),
     )
     .addOption(withLogLevel());
   withDashboard(command).action(async (options: EngineCommandOptions) => {

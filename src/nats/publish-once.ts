@@ -1,0 +1,53 @@
+/**
+ * Storing one message exactly once, through the loss of servers: where a stream has no leader for a while, or an acknowledgement was
+ * lost, the message is sent again with the same id, which the server knows again.
+ */
+import { isNotConnectedError, isTimeoutError, RequestError } from "../errors.ts";
+import type { PublishAck } from "./ack-publisher.ts";
+import type { Connection } from "./connection.ts";
+import { nuid } from "./ids.ts";
+import { isNoResponderError } from "./no-responder.ts";
+
+const FIRST_WAIT_MS = 50;
+const MAX_WAIT_MS = 500;
+/** A leader that is gone never answers. */
+const ATTEMPT_MS = 3_000;
+
+/**
+ * @throws RequestError: with status 503 when no server took it in time, and it is certain that none will; with 504 (`OUTCOME_UNKNOWN`) when
+ * one may have. What else `Connection.publishAcked` rejects with.
+ */
+export async function publishOnce(
+  connection: Connection,
+  subject: string,
+  data: string,
+  timeoutMs = 10_000,
+): Promise<PublishAck> {
+  const headers = { "Nats-Msg-Id": nuid() };
+  const deadline = performance.now() + timeoutMs;
+  let unknown = false;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {
+    try {
+      return await connection.publishAcked(subject, data, { headers, timeoutMs: ATTEMPT_MS });
+    } catch (error) {
+      const lost = isTimeoutError(error) || isNotConnectedError(error);
+      if (!lost && !isNoResponderError(error)) throw error;
+      unknown ||= lost;
+      if (connection.isClosed || performance.now() + waitMs >= deadline) {
+        const operation = `publishing on ${subject}`;
+        throw unknown
+          ? new RequestError(
+              `${operation}: it is not known whether it was stored`,
+              { operation, status: 504, reason: "OUTCOME_UNKNOWN" },
+              { cause: error },
+            )
+          : new RequestError(
+              `${operation}: no stream takes it now`,
+              { operation, status: 503, reason: "NO_STREAM" },
+              { cause: error },
+            );
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+}
