@@ -309,7 +309,7 @@ describe.skipIf(noBrowser)("the chart", () => {
       const file = new DOMParser().parseFromString(source, "image/svg+xml");
       return {
         error: file.querySelector("parsererror")?.textContent,
-        texts: [...file.querySelectorAll("text")].map((one) => one.textContent),
+        texts: [...file.querySelectorAll("text")].map((one) => one.textContent.trim()),
       };
     }, text);
     expect(error).toBeUndefined();
