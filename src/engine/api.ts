@@ -309,9 +309,9 @@ export class Api {
   }
 
   async #record(id: string, afterIndex?: number): Promise<RunRecord> {
-    const record = await this.#recorded("run.record", (history, after) => history.record(id, after));
+    const record = await this.#recorded("run.record", (history, after) => history.record(id, after, afterIndex));
     if (record === undefined) throw new RunNotFoundError(id);
-    return afterIndex === undefined ? record : { ...record, frames: record.frames.filter(({ index }) => index > afterIndex) };
+    return record;
   }
 
   // ---------------------------------------------------------------- groups

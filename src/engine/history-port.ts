@@ -41,7 +41,8 @@ export interface HistoryPort {
   /** The open runs of a snapshot that lies after what it has. */
   applySnapshot(partition: number, journalSeq: number, lines: readonly string[]): void;
   run(id: string, after?: readonly After[]): Promise<RecordedRun | undefined>;
-  record(id: string, after?: readonly After[]): Promise<RunRecord | undefined>;
+  /** With `afterIndex`, only the frames with a higher index. */
+  record(id: string, after?: readonly After[], afterIndex?: number): Promise<RunRecord | undefined>;
   /** The machine of a workflow version that it knows. */
   machine(
     which: { readonly hash: string } | { readonly workflow: string; readonly version: string },

@@ -202,9 +202,10 @@ export class History {
     return this.#request({ name: "stays", args: { id } }, options);
   }
 
-  /** The life of a run, frame by frame; undefined for an unknown one. */
-  async record(id: string, options?: ReadOptions): Promise<RunRecord | undefined> {
-    const text = await this.#request({ name: "record", args: { id } }, options);
+  /** The life of a run, frame by frame (with `afterIndex`, only those after that one); undefined for an unknown one. */
+  async record(id: string, options?: ReadOptions, afterIndex?: number): Promise<RunRecord | undefined> {
+    const args = { id, ...(afterIndex !== undefined && { after: afterIndex }) };
+    const text = await this.#request({ name: "record", args }, options);
     return text === undefined ? undefined : (JSON.parse(text) as RunRecord);
   }
 

@@ -54,7 +54,7 @@ export interface Requests {
   events: { args: { readonly id: string }; reply: readonly RunEventView[] | undefined };
   stays: { args: { readonly id: string }; reply: readonly Stay[] | undefined };
   /** A RunRecord as JSON text, which crosses threads for less than what it stands for. */
-  record: { args: { readonly id: string }; reply: string | undefined };
+  record: { args: { readonly id: string; readonly after?: number }; reply: string | undefined };
   /** Of a workflow version that the file knows: by its hash, or by name and version. */
   machine: {
     args: { readonly hash: string } | { readonly workflow: string; readonly version: string };

@@ -126,8 +126,8 @@ export class NodeHistory {
     });
   }
 
-  record(id: string, after?: readonly JournalPosition[]): Promise<RunRecord | undefined> {
-    return this.service.record(id, readOptions(after));
+  record(id: string, after?: readonly JournalPosition[], afterIndex?: number): Promise<RunRecord | undefined> {
+    return this.service.record(id, readOptions(after), afterIndex);
   }
 
   machine(

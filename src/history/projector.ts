@@ -222,7 +222,7 @@ export class Projector {
       case "stays":
         return queries.stays(request.args.id);
       case "record":
-        return queries.record(request.args.id);
+        return queries.record(request.args.id, request.args.after);
       case "machine":
         return store.specs.machine(request.args);
       case "decisions":
@@ -251,6 +251,7 @@ export class Projector {
       if (moved !== undefined) runs.add(partition, { k: "moved", at, run, to: moved.to, n: moved.n, keys });
     }
     store.commitSnapshot(partition, runs);
+    this.#queries?.forget();
     this.#snapshots.set(partition, { seq, runs: new Set([...runs.values()].map((run) => run.id)) });
   }
 
@@ -261,6 +262,7 @@ export class Projector {
     this.#commit();
     this.#snapshots.delete(partition);
     const runs = store.dropEnded(partition, snapshot.runs);
+    this.#queries?.forget();
     if (runs > 0)
       this.#post({
         type: "warning",
@@ -286,6 +288,7 @@ export class Projector {
     const { bounds } = retaining;
     const deleted = this.#store.deleteFinished(bounds, RETAIN_PORTION);
     retaining.deleted += deleted;
+    if (deleted > 0) this.#queries?.forget();
     const shrinks = this.#store.shrink(bounds.maxBytes);
     if (deleted === RETAIN_PORTION || shrinks) {
       setImmediate(() => this.#guard(() => this.#retainPortion()));

@@ -8,8 +8,8 @@ import type { Sql, Statement } from "./database.ts";
 import type { ScannedRow } from "./messages.ts";
 import { eventsOf, foldRun, type RunRow } from "./run-fold.ts";
 import { encodeCursor, RunLists } from "./run-lists.ts";
-import { recordOf } from "./run-record.ts";
-import { openStays, redactStays } from "./sealing.ts";
+import { RecordCache } from "./record-cache.ts";
+import { openStays } from "./sealing.ts";
 import type { SpecTable } from "./spec-table.ts";
 import { parseStored, type Stay, staysOf } from "./stored-facts.ts";
 import { TextSearch } from "./text-search.ts";
@@ -38,6 +38,7 @@ export class Queries {
   readonly #specs: SpecTable;
   readonly #options: QueriesOptions;
   readonly #lists: RunLists;
+  readonly #records: RecordCache;
   readonly #statements = new Map<string, Statement>();
 
   constructor(sql: Sql, specs: SpecTable, options: QueriesOptions) {
@@ -45,6 +46,7 @@ export class Queries {
     this.#specs = specs;
     this.#options = options;
     this.#lists = new RunLists(sql, specs);
+    this.#records = new RecordCache(sql, specs, options);
   }
 
   /** With its real values. */
@@ -65,18 +67,14 @@ export class Queries {
     return this.#find(id)?.stays;
   }
 
-  /** A run's life frame by frame, as JSON. */
-  record(id: string): string | undefined {
-    const found = this.#find(id);
-    if (found === undefined) return undefined;
-    const { stays, workflow, version } = found;
-    // Whatever the rules were when it was stored: it is for people to look at.
-    const record = recordOf(redactStays(stays, this.#options.redactor), {
-      id,
-      spec: this.#specs.get(workflow, version),
-      machine: this.#specs.recorded(workflow, version),
-    });
-    return record && JSON.stringify(record);
+  /** A run's life frame by frame, as JSON; with `after`, only the frames with a higher index. */
+  record(id: string, after?: number): string | undefined {
+    return this.#records.read(id, after);
+  }
+
+  /** Facts were replaced or deleted: what is known of them is to be read again. */
+  forget(): void {
+    this.#records.clear();
   }
 
   /** Ids of the runs that events started, by the event's sequence. */

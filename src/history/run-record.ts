@@ -10,10 +10,10 @@ import { createRecorder, type Recorder } from "../step/record.ts";
 import type { MachineSnapshot, StepAction } from "../step/stepper.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { MachineEvent } from "./journal.ts";
-import { type Happening, happeningsOf } from "./happenings.ts";
+import { type Happening, HappeningReader } from "./happenings.ts";
 import { Participants } from "./participants.ts";
 import { StepFold } from "./step-fold.ts";
-import type { Stay } from "./stored-facts.ts";
+import type { Stay, StoredCreated } from "./stored-facts.ts";
 
 /** A workflow version, ready to record. Make one per version and keep it. */
 export interface RecordedMachine {
@@ -47,58 +47,105 @@ export interface RecordOptions {
 
 /** Undefined where the facts don't say how the run came. */
 export function recordOf(stays: readonly Stay[], options: RecordOptions): RunRecord | undefined {
-  const created = stays.flatMap(({ facts }) => facts).find((fact) => fact.k === "created");
-  if (created === undefined) return undefined;
-  const { id, spec, machine, maxFrames = MAX_FRAMES } = options;
-  const replay = machine === undefined ? undefined : new Replay(machine.recorder, id);
-  const participants = new Participants(spec);
-  const steps = new StepFold(spec);
-  const happenings = happeningsOf(stays, spec);
-  const cut = Math.max(0, happenings.length - maxFrames);
-  const frames: RunFrame[] = [];
-  let status: RunStatus = "QUEUED";
-  for (const [index, happening] of happenings.entries()) {
-    const { at, type, data, fact, admits } = happening;
-    let step: Replayed = NOTHING;
-    if (admits) {
-      status = "RUNNING";
-      steps.admitted();
-      step = replay?.step(at, { type: "run.admitted" }) ?? NOTHING;
-    } else if (fact.k === "event") {
-      const ev = shortened(fact.ev, MAX_REPEATED_CHARS);
-      steps.event(at, ev);
-      step = replay?.step(at, ev) ?? NOTHING;
-    } else if (fact.k === "finished") {
-      status = fact.status;
-      step = replay?.end(at, fact) ?? NOTHING;
+  const life = new RunLife(options);
+  const frames = life.tell(stays);
+  const head = life.head;
+  return head && { ...head, frames, ...(life.cut > 0 && { cut: life.cut }) };
+}
+
+/** The frames of one run, made as its facts come. */
+export class RunLife {
+  readonly #options: RecordOptions;
+  readonly #maxFrames: number;
+  readonly #replay: Replay | undefined;
+  readonly #participants: Participants;
+  readonly #steps: StepFold;
+  readonly #reader: HappeningReader;
+  #created: StoredCreated | undefined;
+  #status: RunStatus = "QUEUED";
+  #told = 0;
+
+  constructor(options: RecordOptions) {
+    const { id, spec, machine, maxFrames = MAX_FRAMES } = options;
+    this.#options = options;
+    this.#maxFrames = maxFrames;
+    this.#replay = machine === undefined ? undefined : new Replay(machine.recorder, id);
+    this.#participants = new Participants(spec);
+    this.#steps = new StepFold(spec);
+    this.#reader = new HappeningReader(spec);
+  }
+
+  /** What stands around the frames. Undefined where the facts, so far, don't say how the run came. */
+  get head(): Omit<RunRecord, "frames" | "cut"> | undefined {
+    const { id, machine } = this.#options;
+    if (this.#created === undefined) return undefined;
+    return { id, workflow: this.#created.wf, version: this.#created.ver, machine: machine?.hash ?? "" };
+  }
+
+  /** How many frames are before the newest that are kept. */
+  get cut(): number {
+    return Math.max(0, this.#told - this.#maxFrames);
+  }
+
+  /** Frames for the facts that come next in the run's life; of very many, the newest. */
+  tell(stays: readonly Stay[]): RunFrame[] {
+    const happenings = stays.flatMap(({ facts, partition }) =>
+      facts.flatMap((fact) => {
+        if (fact.k === "created") this.#created ??= fact;
+        return this.#reader.read(fact, partition);
+      }),
+    );
+    const from = this.#told + Math.max(0, happenings.length - this.#maxFrames);
+    const frames: RunFrame[] = [];
+    for (const happening of happenings) {
+      const index = this.#told++;
+      const step = this.#apply(happening);
+      const news = this.#participants.of(happening, step.actions);
+      if (index >= from) frames.push(this.#frame(index, happening, step, news));
     }
-    const news = participants.of(happening, step.actions);
-    if (index < cut) continue;
-    frames.push({
+    return frames;
+  }
+
+  #apply({ at, fact, admits }: Happening): Replayed {
+    if (admits) {
+      this.#status = "RUNNING";
+      this.#steps.admitted();
+      return this.#replay?.step(at, { type: "run.admitted" }) ?? NOTHING;
+    }
+    if (fact.k === "event") {
+      const ev = shortened(fact.ev, MAX_REPEATED_CHARS);
+      this.#steps.event(at, ev);
+      return this.#replay?.step(at, ev) ?? NOTHING;
+    }
+    if (fact.k !== "finished") return NOTHING;
+    this.#status = fact.status;
+    return this.#replay?.end(at, fact) ?? NOTHING;
+  }
+
+  #frame(
+    index: number,
+    { at, type, data, fact, admits }: Happening,
+    step: Replayed,
+    news: Pick<RunFrame, "from" | "sent">,
+  ): RunFrame {
+    const replay = this.#replay;
+    return {
       index,
       at: iso(at),
       type,
       ...(data !== undefined && { data: shortened(data, MAX_DATA_CHARS) }),
       ...news,
       fed: admits || fact.k === "event",
-      status,
+      status: this.#status,
       ...(replay !== undefined && { value: replay.value }),
       active: replay?.active ?? [],
       taken: step.taken,
       actions: step.actions.map(({ type: action, params }) => ({ type: action, ...(params !== undefined && { params }) })),
       timers: replay?.timers() ?? [],
-      steps: steps.views(fact.k === "finished"),
+      steps: this.#steps.views(fact.k === "finished"),
       context: replay?.context ?? null,
-    });
+    };
   }
-  return {
-    id,
-    workflow: created.wf,
-    version: created.ver,
-    machine: machine?.hash ?? "",
-    frames,
-    ...(cut > 0 && { cut }),
-  };
 }
 
 interface Replayed {

@@ -14,20 +14,23 @@ import { currentPartition, parseStored, staysOf } from "./stored-facts.ts";
 /** Rows per statement: one call for many rows takes two thirds of the time. */
 const ROWS = 50;
 const RUN_COLUMNS = "id, workflow, version, status, scheduled, created_at, finished_at, event, event_seq, keys, tags, facts";
+/** Open runs whose rows are kept in memory, some 300 bytes each; others are read again when there is news of them. */
+const MAX_OPEN = 50_000;
 /** Share of free pages from which on they are given back to the file system, and how many at a time. */
 const FREE_SHARE = 0.25;
 const VACUUM_PAGES = 256;
 
+/** A row of `runs` as the file has it. */
 interface KnownRow {
   readonly n: number;
   readonly id: string;
   readonly workflow: string;
   readonly version: string;
-  readonly status: number;
-  readonly scheduled: number;
+  status: number;
+  scheduled: number;
   readonly created_at: number;
-  readonly finished_at: number | null;
-  readonly keys: string | null;
+  finished_at: number | null;
+  keys: string | null;
   readonly tags: string | null;
 }
 
@@ -52,6 +55,8 @@ export class Store {
   readonly #known: Statement;
   readonly #position: Statement;
   readonly #oldest: Statement;
+  /** Rows of open runs, by id, as this transaction has them: what comes next of most runs is their end, soon. */
+  readonly #open = new Map<string, KnownRow>();
 
   constructor(sql: Sql) {
     this.sql = sql;
@@ -168,11 +173,11 @@ export class Store {
       );
     }
     const { changes, lastInsertRowid } = this.#insert(runs.length).run(values);
+    // New rows have the highest numbers, in the order of the values.
+    const last = Number(lastInsertRowid);
     let created = runs;
     let others: readonly PendingRun[] = [];
     if (changes < runs.length) {
-      // New rows have the highest numbers.
-      const last = Number(lastInsertRowid);
       const inserted =
         changes === 0
           ? []
@@ -185,8 +190,9 @@ export class Store {
     }
     const keys: unknown[] = [];
     const tags: unknown[] = [];
-    for (const run of created) {
+    for (const [index, run] of created.entries()) {
       const fact = run.created as CreatedFact;
+      if (run.status < FIRST_FINAL) this.#remember(run, fact, last - created.length + 1 + index);
       this.counts.add(fact.wf, fact.ver, run.status, 1);
       if (run.keys !== undefined) this.#keysOf(run.id, fact.wf, fact.ver, createdAtOf(fact), run.keys, keys);
       for (const tag of run.tags) tags.push(tag, createdAtOf(fact), run.id);
@@ -198,13 +204,7 @@ export class Store {
 
   /** News of runs that have rows, each run once. */
   #append(runs: readonly PendingRun[]): void {
-    const rows = new Map(
-      (
-        this.#prepared(`SELECT ${KNOWN} FROM runs WHERE id IN ${marks(1, runs.length)}`).all(
-          runs.map(({ id }) => id),
-        ) as KnownRow[]
-      ).map((row) => [row.id, row]),
-    );
+    const rows = this.#rowsOf(runs);
     const later: unknown[] = [];
     const found: (readonly [KnownRow, PendingRun])[] = [];
     for (const run of runs) {
@@ -220,7 +220,36 @@ export class Store {
     this.#refresh(found);
   }
 
+  #rowsOf(runs: readonly PendingRun[]): ReadonlyMap<string, KnownRow> {
+    const unread = runs.filter(({ id }) => !this.#open.has(id)).map(({ id }) => id);
+    if (unread.length === 0) return this.#open;
+    const read = this.#prepared(`SELECT ${KNOWN} FROM runs WHERE id IN ${marks(1, unread.length)}`).all(unread) as KnownRow[];
+    const rows = new Map(read.map((row) => [row.id, row]));
+    for (const { id } of runs) {
+      const row = this.#open.get(id);
+      if (row !== undefined) rows.set(id, row);
+    }
+    return rows;
+  }
+
+  #remember(run: PendingRun, { wf, ver, ...fact }: CreatedFact, n: number): void {
+    if (this.#open.size >= MAX_OPEN) return;
+    this.#open.set(run.id, {
+      n,
+      id: run.id,
+      workflow: wf,
+      version: ver,
+      status: run.status,
+      scheduled: run.scheduled === true ? 1 : 0,
+      created_at: fact.born ?? fact.at,
+      finished_at: null,
+      keys: run.keys === undefined ? null : JSON.stringify(run.keys),
+      tags: null,
+    });
+  }
+
   #replace(partition: number, run: PendingRun): void {
+    this.#open.delete(run.id);
     const row = this.#known.get(run.id) as KnownRow | undefined;
     if (row === undefined) return this.#write([run]);
     let from = -1;
@@ -251,6 +280,8 @@ export class Store {
       }
       if (run.keys !== undefined && keys !== row.keys)
         this.#keysOf(row.id, row.workflow, row.version, row.created_at, run.keys, keysOfRuns);
+      Object.assign(row, { status, scheduled, finished_at: finishedAt, keys });
+      if (status >= FIRST_FINAL) this.#open.delete(row.id);
     }
     if (changed.length > 0)
       this.#prepared(
@@ -292,6 +323,7 @@ export class Store {
     const deleteKey = this.#prepared("DELETE FROM run_keys WHERE lim = ? AND key = ? AND created_at = ? AND run = ?");
     const deleteTag = this.#prepared("DELETE FROM run_tags WHERE tag = ? AND created_at = ? AND run = ?");
     for (const { id, workflow, version, status, created_at, keys, tags } of rows) {
+      this.#open.delete(id);
       this.counts.add(workflow, version, status, -1);
       if (tags !== null) for (const tag of JSON.parse(tags) as readonly string[]) deleteTag.run([tag, created_at, id]);
       if (keys === null) continue;
@@ -327,6 +359,7 @@ export class Store {
     } catch (error) {
       if (this.sql.inTransaction) this.sql.exec("ROLLBACK");
       this.counts.reload();
+      this.#open.clear();
       throw error;
     }
   }

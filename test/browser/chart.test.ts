@@ -17,6 +17,7 @@ import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type PageOptions, type TestBrowser } from "./support/browser.ts";
 import { startChartHarness } from "./support/chart-harness.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 
 /** How many programs want each processor, if it is more than one. */
 const slowness = (): number => Math.max(1, loadavg()[0]! / availableParallelism());
@@ -99,10 +100,10 @@ describe.skipIf(noBrowser)("the chart", () => {
   it("draws every state and transition, none over another, and the active ones lit", async () => {
     const page = await open({ definition: order, active: active(order, { running: "chargeCard" }) });
     const model = createChartModel(orderRun);
-    expect(await page.$$eval(".chart-state", (all) => all.length)).toBe(model.nodes.size);
+    await soon(() => page.$$eval(".chart-state", (all) => all.length)).toBe(model.nodes.size);
     const drawn = await page.$$eval("[data-edge]", (all) => all.map((one) => (one as HTMLElement).dataset["edge"]));
     expect(new Set(drawn)).toEqual(new Set(model.edges.keys()));
-    expect(await lit(page)).toEqual(["orderRun", "orderRun.running", "orderRun.running.chargeCard"]);
+    await soon(() => lit(page)).toEqual(["orderRun", "orderRun.running", "orderRun.running.chargeCard"]);
     const overlaps = await page.$$eval(".chart-pill, .chart-state:not([data-open])", (all) => {
       const boxes = all.map((one) => {
         const name = (one as HTMLElement).dataset["state"] ?? (one as HTMLElement).dataset["arrow"] ?? "";
@@ -127,7 +128,7 @@ describe.skipIf(noBrowser)("the chart", () => {
     const [taken] = [...createChartModel(orderRun).edges.keys()].filter((id) => id.includes("done.actor.0.orderRun.running.res"));
     await show(page, { definition: order, active: active(order, { running: "chargeCard" }), taken: [taken!], moment: 1 });
     await page.waitForSelector('[data-state="orderRun.running.chargeCard"][data-active]');
-    expect(await lit(page)).toEqual(["orderRun", "orderRun.running", "orderRun.running.chargeCard"]);
+    await soon(() => lit(page)).toEqual(["orderRun", "orderRun.running", "orderRun.running.chargeCard"]);
     const edges = await page.$$eval("[data-edge][data-taken]", (all) => all.map((one) => (one as HTMLElement).dataset["edge"]));
     expect(new Set(edges)).toEqual(new Set([taken]));
     expect(await places(page)).toBe(before);
@@ -160,10 +161,10 @@ describe.skipIf(noBrowser)("the chart", () => {
       ],
     });
     const standing = (step: string): Promise<string | null> => page.textContent(`[data-standing="run.running.${step}"]`);
-    expect(await standing("fetch")).toBe("succeeded");
-    expect(await standing("split")).toBe("backoff · 2 attempts");
-    expect(await standing("store")).toBe("blocked");
-    expect(await page.textContent(`[data-timer="${timer}"]`)).toBe("4.2s");
+    await soon(() => standing("fetch")).toBe("succeeded");
+    await soon(() => standing("split")).toBe("backoff · 2 attempts");
+    await soon(() => standing("store")).toBe("blocked");
+    await soon(() => page.textContent(`[data-timer="${timer}"]`)).toBe("4.2s");
     await shot(page, "chart-steps-dark");
 
     const before = await page.locator('[data-state="run.running.split"]').boundingBox();
@@ -181,23 +182,23 @@ describe.skipIf(noBrowser)("the chart", () => {
       steps: { fetch: { status: "FAILED", attempts: 4 } },
     });
     await page.waitForSelector('[data-state="run.failed"][data-active]');
-    expect(await standing("fetch")).toBe("failed · 4 attempts");
+    await soon(() => standing("fetch")).toBe("failed · 4 attempts");
   });
 
   it("counts down, counts, and tells which state was clicked", async () => {
-    const soon = new Date(Date.now() + 60_000).toISOString();
+    const due = new Date(Date.now() + 60_000).toISOString();
     const timer = "orderRun|xstate.after.runTimeout.orderRun|0";
     const page = await open({
       definition: order,
       active: ["orderRun", "orderRun.queued"],
       counts: { "orderRun.queued": 1_234 },
-      timers: [{ id: "t", transition: timer, startedAt: new Date().toISOString(), dueAt: soon }],
+      timers: [{ id: "t", transition: timer, startedAt: new Date().toISOString(), dueAt: due }],
     });
     const left = (): Promise<string | null> => page.textContent(`[data-timer="${timer}"]`);
     const first = await left();
     await page.waitForFunction((text) => document.querySelector("[data-timer]")?.textContent !== text, first);
-    expect(Number.parseInt((await left())!, 10)).toBeLessThan(Number.parseInt(first!, 10));
-    expect(await page.textContent('[data-badge="orderRun.queued"]')).toBe("1.2k");
+    await soon(async () => Number.parseInt((await left())!, 10)).toBeLessThan(Number.parseInt(first!, 10));
+    await soon(() => page.textContent('[data-badge="orderRun.queued"]')).toBe("1.2k");
     await page.keyboard.press("f");
     await page.click('[data-badge="orderRun.queued"]');
     await page.click('[data-state="orderRun.paused"]');
@@ -208,21 +209,21 @@ describe.skipIf(noBrowser)("the chart", () => {
   it("says where the runs are that a collapsed state counts", async () => {
     const counts = { "run.running.retrieve.attempt.executing": 3, "run.running.retrieve.succeeded": 16 };
     const page = await open({ definition: chat, active: [], counts: { ...counts, "run.running.retrieve": 3 } });
-    expect(await page.textContent('[data-standing="run.running.retrieve"]')).toMatch(/^3 executing · 16/);
-    expect(await page.textContent('[data-standing="run.running.write"]')).toBe("none");
+    await soon(() => page.textContent('[data-standing="run.running.retrieve"]')).toMatch(/^3 executing · 16/);
+    await soon(() => page.textContent('[data-standing="run.running.write"]')).toBe("none");
     await page.click('[data-badge="run.running.retrieve"]');
-    expect(await page.evaluate(() => (globalThis as unknown as Harness).clickedStates)).toEqual(["run.running.retrieve"]);
+    await soon(() => page.evaluate(() => (globalThis as unknown as Harness).clickedStates)).toEqual(["run.running.retrieve"]);
   });
 
   it("is used by keyboard: focus, arrows, opening and closing, zoom and fit", async () => {
     const page = await open({ definition: chat, active: active(chat, "waiting") });
     await page.focus('[data-state="run"]');
     await page.keyboard.press("ArrowDown");
-    expect(await focused(page)).toBe("run.waiting");
+    await soon(() => focused(page)).toBe("run.waiting");
     await page.keyboard.press("ArrowDown");
-    expect(await focused(page)).toBe("run.running");
+    await soon(() => focused(page)).toBe("run.running");
     await page.keyboard.press("ArrowDown");
-    expect(await focused(page)).toBe("run.running.retrieve");
+    await soon(() => focused(page)).toBe("run.running.retrieve");
     await page.keyboard.press("Enter");
     await page.waitForSelector('[data-state="run.running.retrieve.attempt"]');
     await page.waitForFunction(() => (document.activeElement as HTMLElement | null)?.dataset["state"] === "run.running.retrieve");
@@ -232,9 +233,9 @@ describe.skipIf(noBrowser)("the chart", () => {
     await page.keyboard.press("f");
     const fitted = await transform();
     await page.keyboard.press("+");
-    expect(await transform()).not.toBe(fitted);
+    await soon(() => transform()).not.toBe(fitted);
     await page.keyboard.press("f");
-    expect(await transform()).toBe(fitted);
+    await soon(() => transform()).toBe(fitted);
   });
 
   it("pans by dragging, and zooms at the pointer", async () => {
@@ -267,7 +268,7 @@ describe.skipIf(noBrowser)("the chart", () => {
       const { x, y, width, height } = (await page.locator(`[data-state="orderRun.${state}"]`).boundingBox())!;
       return x >= 0 && y >= 0 && x + width <= 900 && y + height <= 420;
     };
-    expect([await isInSight("queued"), await isInSight("failed")]).toEqual([true, false]);
+    await soon(async () => [await isInSight("queued"), await isInSight("failed")]).toEqual([true, false]);
     await show(page, at("failed"));
     await expect.poll(() => isInSight("failed")).toBe(true);
     await page.mouse.move(20, 300);
@@ -280,7 +281,7 @@ describe.skipIf(noBrowser)("the chart", () => {
     await page.waitForSelector('[data-state="orderRun.queued"][data-active]');
     expect(await view()).toBe(moved);
     await page.keyboard.press("f");
-    expect([await isInSight("queued"), await isInSight("failed")]).toEqual([true, true]);
+    await soon(async () => [await isInSight("queued"), await isInSight("failed")]).toEqual([true, true]);
   });
 
   it("tells all about what the pointer is on", async () => {
@@ -308,7 +309,7 @@ describe.skipIf(noBrowser)("the chart", () => {
       const file = new DOMParser().parseFromString(source, "image/svg+xml");
       return {
         error: file.querySelector("parsererror")?.textContent,
-        texts: [...file.querySelectorAll("text")].map((one) => one.textContent),
+        texts: [...file.querySelectorAll("text")].map((one) => one.textContent.trim()),
       };
     }, text);
     expect(error).toBeUndefined();
@@ -321,9 +322,9 @@ describe.skipIf(noBrowser)("the chart", () => {
 
   it("is nested cards in a narrow panel, and where people choose them", async () => {
     const page = await open({ definition: order, active: active(order, "paused") }, { width: 400, height: 700 });
-    expect(await page.getAttribute(".chart", "data-view")).toBe("cards");
-    expect(await lit(page)).toEqual(["orderRun", "orderRun.paused"]);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
+    await soon(() => page.getAttribute(".chart", "data-view")).toBe("cards");
+    await soon(() => lit(page)).toEqual(["orderRun", "orderRun.paused"]);
+    await soon(() => page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
     await axeCheck(page);
     await shot(page, "chart-cards-400");
     await page.click('[aria-label="Chart"] >> button[aria-label="Chart"]');
@@ -349,7 +350,7 @@ describe.skipIf(noBrowser)("the chart", () => {
     const { definition } = describeMachine(groupMachine(strategy) as never);
     const machine = define(strategy, definition);
     const page = await open({ definition: machine, active: active(machine, "full") }, { theme: "light" });
-    expect(await page.$$eval(".chart-state", (all) => all.length)).toBe(createChartModel(definition).nodes.size);
+    await soon(() => page.$$eval(".chart-state", (all) => all.length)).toBe(createChartModel(definition).nodes.size);
     await shot(page, `chart-group-${strategy}-light`);
   });
 
@@ -362,7 +363,7 @@ describe.skipIf(noBrowser)("the chart", () => {
     const opened = await page.evaluate(() => performance.now() - (globalThis as unknown as Harness).shownAt);
     await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 100))));
     const longest = Math.max(0, ...(await tasks()));
-    expect(await page.$$eval(".chart-state", (all) => all.length)).toBe(11);
+    await soon(() => page.$$eval(".chart-state", (all) => all.length)).toBe(11);
     expect(longest).toBeLessThanOrEqual(50);
     // Where other things run beside it, this is their time too.
     expect(opened).toBeLessThan(2_000 * slowness());
@@ -372,6 +373,6 @@ describe.skipIf(noBrowser)("the chart", () => {
     const page = await open({ definition: define("large", large(10, 19)), active: ["large", "large.g0", "large.g0.s0"] });
     await page.click('button[aria-label="Open all states"]');
     await page.waitForSelector(".chart-cards");
-    expect(await page.$$eval(".chart-card", (all) => all.length)).toBe(201);
+    await soon(() => page.$$eval(".chart-card", (all) => all.length)).toBe(201);
   });
 });

@@ -8,6 +8,7 @@ import { waitFor } from "../support/wait.ts";
 import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 import { type DashboardWorld, startDashboardWorld } from "./support/world.ts";
 
 const welcome = defineWorkflow({
@@ -35,8 +36,8 @@ describe.skipIf(noBrowser)("the page of events", () => {
     const link = row.locator(".events-runs a");
     await link.waitFor();
     const [run] = (await world.client.runs.list({ workflow: "welcome" })).items;
-    expect(await link.getAttribute("href")).toBe(`/runs/${run?.id}`);
-    expect(await row.locator(".events-preview").textContent()).toContain('"user_id":"ada"');
+    await soon(() => link.getAttribute("href")).toBe(`/runs/${run?.id}`);
+    await soon(() => row.locator(".events-preview").textContent()).toContain('"user_id":"ada"');
     await row.getByRole("button", { name: "user.created" }).click();
     const detail = page.getByRole("complementary", { name: /Event/ });
     await detail.getByText("It started a run").waitFor();
@@ -106,7 +107,7 @@ describe.skipIf(noBrowser)("the page of events", () => {
     await row.locator(".events-preview").getByText("this is not JSON").waitFor();
     await row.getByRole("button", { name: "events.user.created" }).click();
     await page.locator(".events-raw").getByText("this is not JSON").waitFor();
-    expect(await row.locator(".events-reason").textContent()).toMatch(/JSON/);
+    await soon(() => row.locator(".events-reason").textContent()).toMatch(/JSON/);
     await axeCheck(page);
     await shot(page, "events-rejected-dark");
   });
@@ -115,7 +116,7 @@ describe.skipIf(noBrowser)("the page of events", () => {
     const page = await browser.openPage(`${world.url}/events`, { theme: "light", width: 400 });
     await page.locator(".events-row").first().waitFor();
     await axeCheck(page);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
+    await soon(() => page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
     await shot(page, "events-light-400");
   });
 });

@@ -19,6 +19,7 @@ import { waitFor } from "../support/wait.ts";
 import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 import { type DashboardWorld, startDashboardWorld } from "./support/world.ts";
 
 const SECRET = "sk-test-51Habc";
@@ -109,12 +110,12 @@ describe.skipIf(noBrowser)("the page of any XState program", () => {
     const code = await page.locator(".inspect-code code").textContent();
     expect(code).toContain(`createWebSocketInspector({ url: "${url.replace("http", "ws")}/inspect" })`);
     expect(code?.split("\n")).toHaveLength(5);
-    expect(await page.getByRole("button", { name: "Copy" }).count()).toBe(2);
+    await soon(() => page.getByRole("button", { name: "Copy" }).count()).toBe(2);
     await shot(page, "inspect-empty-dark");
     await axeCheck(page);
     await page.setViewportSize({ width: 400, height: 800 });
     await shot(page, "inspect-empty-400");
-    expect(await overflow(page)).toBe(0);
+    await soon(() => overflow(page)).toBe(0);
   });
 
   test("shows a program by itself, its states as they change, and the way back", async () => {
@@ -137,7 +138,7 @@ describe.skipIf(noBrowser)("the page of any XState program", () => {
     // The log, the chart and the tree are at one moment.
     await page.locator(".inspect-row", { hasText: "PLACE" }).click();
     await activeIs(page, "order.paying.charging");
-    expect(await stateOf(page).textContent()).toBe("paying › charging");
+    await soon(() => stateOf(page).textContent()).toBe("paying › charging");
     await page.keyboard.press("ArrowLeft");
     await activeIs(page, "order.basket");
     const at = new URL(page.url()).searchParams.get("at");
@@ -146,17 +147,17 @@ describe.skipIf(noBrowser)("the page of any XState program", () => {
     await activeIs(page, "order.basket");
     await page.keyboard.press("l");
     await activeIs(page, "order.delivered");
-    expect(new URL(page.url()).searchParams.has("at")).toBe(false);
+    await soon(() => new URL(page.url()).searchParams.has("at")).toBe(false);
 
     await page.getByRole("tab", { name: "Sequence" }).click();
     await page.locator(".inspect-message", { hasText: "PLACE" }).first().waitFor();
-    expect(await page.locator(".inspect-lifeline").allTextContents()).toEqual(
+    await soon(() => page.locator(".inspect-lifeline").allTextContents()).toEqual(
       expect.arrayContaining(["outside", "order", "charge"]),
     );
     await shot(page, "inspect-sequence-dark");
     await page.getByRole("tab", { name: "State" }).click();
     await page.locator(".inspect-state", { hasText: "attempts" }).waitFor();
-    expect(await page.locator(".inspect-state").textContent()).toContain("password: redacted");
+    await soon(() => page.locator(".inspect-state").textContent()).toContain("password: redacted");
     await axeCheck(page);
     expect(await page.content()).not.toContain(SECRET);
 
@@ -178,7 +179,7 @@ describe.skipIf(noBrowser)("the page of any XState program", () => {
       await activeIs(page, "order.paying.declined");
       await shot(page, `inspect-${width}-${theme}`);
       await axeCheck(page);
-      expect(await overflow(page)).toBe(0);
+      await soon(() => overflow(page)).toBe(0);
       if (width === 400) {
         await page.getByRole("tab", { name: "Log" }).click();
         await page.locator(".inspect-row", { hasText: "PLACE" }).waitFor();

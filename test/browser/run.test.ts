@@ -11,6 +11,7 @@ import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type PageOptions, type TestBrowser } from "./support/browser.ts";
 import { broken, chat, flaky, gates, hold, poll, report, RUN_WORKFLOWS } from "./support/run-workflows.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 import { type DashboardWorld, startDashboardWorld } from "./support/world.ts";
 
 describe.skipIf(noBrowser)("the page of a run", () => {
@@ -108,7 +109,7 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     await at(page, `${count} of ${count}`);
     await page.keyboard.press("ArrowLeft");
     await at(page, `${count - 1} of ${count}`);
-    expect(await page.locator('.run-past[data-past="true"]').count()).toBe(1);
+    await soon(() => page.locator('.run-past[data-past="true"]').count()).toBe(1);
     await page.keyboard.press("Home");
     await at(page, `1 of ${count} · the start`);
     for (let index = 0; index < 4; index++) await page.keyboard.press("ArrowRight");
@@ -117,11 +118,11 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     for (const [index, tab] of ["chart", "timeline", "sequence", "log", "state"].entries()) {
       await page.keyboard.press(String(index + 1));
       await waitFor(() => new URL(page.url()).searchParams.get("tab") === tab);
-      expect(await page.getByRole("tab", { selected: true }).innerText()).toBe(tab.charAt(0).toUpperCase() + tab.slice(1));
+      await soon(() => page.getByRole("tab", { selected: true }).innerText()).toBe(tab.charAt(0).toUpperCase() + tab.slice(1));
     }
     await page.reload();
     await at(page, `5 of ${count}`);
-    expect(await page.getByRole("tab", { selected: true }).innerText()).toBe("State");
+    await soon(() => page.getByRole("tab", { selected: true }).innerText()).toBe("State");
     // A click on a tab leaves the arrow keys to the frames.
     await page.getByRole("tab", { name: "Log" }).click();
     await page.keyboard.press("ArrowRight");
@@ -161,10 +162,10 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     await page.keyboard.press("3");
     await page.locator(`.sequence-row[data-position="${frame}"]`).first().click();
     await at(page, place);
-    expect(await page.locator('.sequence-row[data-state="lit"]').first().getAttribute("data-position")).toBe(String(frame));
+    await soon(() => page.locator('.sequence-row[data-state="lit"]').first().getAttribute("data-position")).toBe(String(frame));
     // A row of the log.
     await page.keyboard.press("4");
-    expect(await page.locator('.log-row[data-lit="true"]').getAttribute("data-position")).toBe(String(frame));
+    await soon(() => page.locator('.log-row[data-lit="true"]').getAttribute("data-position")).toBe(String(frame));
     await page.locator(`.log-row[data-position="2"]`).click();
     await at(page, "3 of");
     // A state in the chart, which goes to where it was entered.
@@ -187,12 +188,12 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     const width = Number(await bar.getAttribute("width"));
     await waitFor(async () => Number(await bar.getAttribute("width")) > width + 3, { what: "a bar that grows" });
     await page.keyboard.press("Home");
-    const past = await where(page);
+    await at(page, "the start");
     gates.open("live");
     await page.locator('.run-page[data-status="SUCCEEDED"]').waitFor();
     await page.locator(".run-past-text", { hasText: "before the end" }).waitFor();
-    expect((await where(page)).split(" ")[0]).toBe(past.split(" ")[0]);
-    expect(await page.locator('.chart [data-state="run.waiting"][data-active]').count()).toBe(1);
+    expect((await where(page)).split(" ")[0]).toBe("1");
+    await soon(() => page.locator('.chart [data-state="run.waiting"][data-active]').count()).toBe(1);
     await page.keyboard.press("l");
     await page.locator('.chart [data-state="run.succeeded"][data-active]').waitFor();
     await page.locator(".run-sentence", { hasText: "It succeeded after" }).waitFor();
@@ -207,18 +208,18 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     const page = await open(third.id);
     const sentence = page.locator(".run-sentence");
     await sentence.getByText("it is 2nd of 2 in line").waitFor();
-    expect(await sentence.getByRole("link").evaluateAll((links) => links.map((link) => link.getAttribute("href")))).toEqual([
+    await soon(() => sentence.getByRole("link").evaluateAll((links) => links.map((link) => link.getAttribute("href")))).toEqual([
       "/groups/hold/line",
       `/runs/${holder.id}`,
     ]);
     const line = page.getByRole("region", { name: "The line of its group" });
-    expect(await line.getByRole("list", { name: "Runs that hold its slots" }).getByRole("link").getAttribute("title")).toBe(
+    await soon(() => line.getByRole("list", { name: "Runs that hold its slots" }).getByRole("link").getAttribute("title")).toBe(
       holder.id,
     );
-    expect(await line.getByRole("list", { name: "Runs in line before it" }).getByRole("link").getAttribute("title")).toBe(
+    await soon(() => line.getByRole("list", { name: "Runs in line before it" }).getByRole("link").getAttribute("title")).toBe(
       second.id,
     );
-    expect(await line.locator('[data-own="true"]').innerText()).toContain("2");
+    await soon(() => line.locator('[data-own="true"]').innerText()).toContain("2");
     await page.locator('.chart [data-state="run.waiting"]').waitFor();
     await shot(page, "run-waiting-dark");
     await axeCheck(page);
@@ -254,7 +255,7 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     await page.locator('.run-page[data-status="CANCELLED"]').waitFor();
     await page.locator(".run-sentence", { hasText: "It was cancelled by a user" }).waitFor();
     expect((await world.client.runs.get(run.id)).reason).toBe("CANCELLED_BY_USER");
-    expect(await page.locator(".run-actions").getByRole("button", { name: "Cancel" }).count()).toBe(0);
+    await soon(() => page.locator(".run-actions").getByRole("button", { name: "Cancel" }).count()).toBe(0);
     await page.locator('.timeline-mark[data-kind="cancel"]').waitFor();
   });
 
@@ -265,7 +266,7 @@ describe.skipIf(noBrowser)("the page of a run", () => {
     await ended(first.id);
     const page = await open(first.id, "?tab=sequence");
     await page.locator(".run-sentence", { hasText: "a newer run took its place" }).waitFor();
-    expect(await page.locator(`.run-sentence a[href="/runs/${second.id}"]`).count()).toBe(1);
+    await soon(() => page.locator(`.run-sentence a[href="/runs/${second.id}"]`).count()).toBe(1);
     await page.locator(".sequence-head", { hasText: "bob" }).waitFor();
     await page.locator('.chart [data-state="run.cancelled"][data-active]').waitFor();
     await shot(page, "run-cancelled-sequence-dark");
@@ -305,8 +306,8 @@ describe.skipIf(noBrowser)("the page of a run", () => {
       ).toEqual([undefined, null]);
       if (id === diamond.id) {
         await page.locator(".state", { hasText: "<script>globalThis.hacked = 1</script>" }).waitFor();
-        expect(await page.locator(".kit-json-redacted").count()).toBeGreaterThanOrEqual(3);
-        expect(await page.locator(".run-facts").innerText()).toContain('acme <b id="injected">&co');
+        await soon(() => page.locator(".kit-json-redacted").count()).toBeGreaterThanOrEqual(3);
+        await soon(() => page.locator(".run-facts").innerText()).toContain('acme <b id="injected">&co');
       } else {
         await page.locator(".run-sentence", { hasText: 'no <img src=x onerror="globalThis.hacked = 1"> luck' }).waitFor();
         await page.locator(".state-stack").first().waitFor();
@@ -331,7 +332,7 @@ describe.skipIf(noBrowser)("the page of a run", () => {
   test("tells what to do where there is no such run, and what is there where its history is gone", async () => {
     const page = await browser.openPage(`${world.url}/runs/no-such-run`, { tolerate: [/404/] });
     await page.getByText("There is no such run").waitFor();
-    expect(await page.getByText("no-such-run").count()).toBeGreaterThan(0);
+    await soon(() => page.getByText("no-such-run").count()).toBeGreaterThan(0);
     const gone = await open(diamond.id, "?tab=timeline", {
       tolerate: [/501/],
       prepare: async (page) => {

@@ -11,6 +11,7 @@ import { waitFor } from "../support/wait.ts";
 import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 import { type DashboardWorld, startDashboardWorld } from "./support/world.ts";
 
 const greet = defineWorkflow({ name: "greet", on: ["user.created"], input: z.object({ user_id: z.string() }) })
@@ -31,16 +32,6 @@ const fail = defineWorkflow({ name: "fail", on: ["fail.wanted"], input: z.object
   throw new Error(`no luck: ${ctx.input.why}`);
 });
 
-/** By its key, once the page listens to keys: it does so a moment after it is drawn. */
-async function toFilter(page: Page): Promise<void> {
-  const box = page.getByRole("combobox");
-  await waitFor(async () => {
-    if (await box.evaluate((element) => element === document.activeElement)) return true;
-    await page.keyboard.press("/");
-    return false;
-  });
-}
-
 describe.skipIf(noBrowser)("the page of all runs", () => {
   let world: DashboardWorld;
   let browser: TestBrowser;
@@ -57,14 +48,14 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     const page = await browser.openPage(`${world.url}/`);
     await page.getByText("No runs yet").waitFor();
     await page.getByText(/nats --server .* pub sluice\.events\./).waitFor();
-    expect(new URL(page.url()).pathname).toBe("/runs");
+    await soon(() => new URL(page.url()).pathname).toBe("/runs");
     await shot(page, "runs-empty-dark");
     await axeCheck(page);
 
     await world.client.publish("user.created", { user_id: "ada" });
     const row = rows(page, "SUCCEEDED");
     await row.waitFor();
-    expect(await row.locator(".runs-cell-workflow").textContent()).toBe("greet");
+    await soon(() => row.locator(".runs-cell-workflow").textContent()).toBe("greet");
     await waitFor(async () => (await row.locator(".runs-steps i[data-status=SUCCEEDED]").count()) === 2);
 
     await world.client.publish("hold.wanted", { tenant: "acme" });
@@ -83,11 +74,11 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await world.client.publish("fail.wanted", { why: "rain" });
     const page = await browser.openPage(`${world.url}/runs?q=${encodeURIComponent("workflow:fail status:failed")}`);
     await waitFor(async () => (await rows(page).count()) >= 1);
-    expect(new Set(await rows(page).locator(".runs-cell-workflow").allTextContents())).toEqual(new Set(["fail"]));
+    await soon(async () => [...new Set(await rows(page).locator(".runs-cell-workflow").allTextContents())]).toEqual(["fail"]);
     await waitFor(async () => (await page.getByRole("combobox").inputValue()) === "workflow:fail status:failed");
 
     await page.getByRole("button", { name: /^Failed/ }).click();
-    expect(filterOf(page)).toBe("workflow:fail");
+    await soon(() => filterOf(page)).toBe("workflow:fail");
     await page.getByRole("combobox").fill("workflow:greet ada");
     await page.keyboard.press("Enter");
     await waitFor(() => filterOf(page) === "workflow:greet ada");
@@ -104,6 +95,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
   });
 
   test("completes fields and values, and says what it does not understand", async () => {
+    await world.client.run("hold", { tenant: "acme" });
     const page = await browser.openPage(`${world.url}/runs`);
     await page.keyboard.press("/");
     const box = page.getByRole("combobox");
@@ -129,14 +121,14 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await page.getByText("No run matches").waitFor();
     await page.getByRole("button", { name: "Clear the filter" }).last().click();
     await rows(page).first().waitFor();
-    expect(filterOf(page)).toBeNull();
+    await soon(() => filterOf(page)).toBeNull();
   });
 
   test("works by keyboard alone: find, open, come back, select, cancel", async () => {
     await world.client.publish("hold.wanted", { tenant: "keys" });
     await world.client.publish("hold.wanted", { tenant: "keys" });
     const page = await browser.openPage(`${world.url}/runs`);
-    await toFilter(page);
+    await page.keyboard.press("/");
     await page.keyboard.type("key:keys");
     await page.keyboard.press("Enter");
     await page.keyboard.press("Escape");
@@ -144,7 +136,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await page.keyboard.press("j");
     await page.keyboard.press("j");
     const second = await rows(page).nth(1).getAttribute("data-id");
-    expect(await page.locator(".runs-row[data-current]").getAttribute("data-id")).toBe(second);
+    await soon(() => page.locator(".runs-row[data-current]").getAttribute("data-id")).toBe(second);
     await page.keyboard.press("Enter");
     await waitFor(() => new URL(page.url()).pathname === `/runs/${second}`);
     await waitFor(async () => (await page.locator(".runs-row").count()) === 0);
@@ -207,7 +199,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await page.goto(`${world.url}/runs`);
     await page.getByRole("button", { name: "Views" }).click();
     await page.getByRole("link", { name: "What failed" }).click();
-    expect(filterOf(page)).toBe("status:failed");
+    await soon(() => filterOf(page)).toBe("status:failed");
   });
 
   test("cancels 5,000 runs that match, tells how far it is, and stays responsive", { timeout: 180_000 }, async () => {
@@ -339,7 +331,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await page.setViewportSize({ width: 400, height: 800 });
     await shot(page, `runs-${theme}-400`);
     await axeCheck(page);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(400);
+    await soon(() => page.evaluate(() => document.documentElement.scrollWidth)).toBe(400);
   });
 });
 

@@ -7,6 +7,7 @@ import { waitFor } from "../support/wait.ts";
 import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 import { type DashboardWorld, startDashboardWorld } from "./support/world.ts";
 
 const hold = defineWorkflow({
@@ -43,7 +44,7 @@ describe.skipIf(noBrowser)("the shell of the dashboard", () => {
       await page.keyboard.press(key);
       await waitFor(() => new URL(page.url()).pathname === `/${name.toLowerCase()}`);
       await waitFor(async () => (await page.title()) === `${name} · Sluice`);
-      expect(await page.locator("nav a[aria-current=page]").textContent()).toBe(name);
+      await soon(() => page.locator("nav a[aria-current=page]").textContent()).toBe(name);
     }
     await page.getByRole("link", { name: "Workers", exact: true }).click();
     await waitFor(async () => (await page.title()) === "Workers · Sluice");
@@ -81,10 +82,10 @@ describe.skipIf(noBrowser)("the shell of the dashboard", () => {
     await page.getByRole("button", { name: "Theme: system" }).click();
     await page.getByRole("button", { name: "Theme: dark" }).click();
     await page.getByRole("button", { name: "Theme: light" }).waitFor();
-    expect(await background()).toBe(light);
+    await soon(() => background()).toBe(light);
     await page.reload();
     await page.getByRole("button", { name: "Theme: light" }).waitFor();
-    expect(await background()).toBe(light);
+    await soon(() => background()).toBe(light);
     await page.getByRole("button", { name: "Theme: light" }).click();
     await waitFor(async () => (await background()) === dark);
   });
@@ -102,7 +103,7 @@ describe.skipIf(noBrowser)("the shell of the dashboard", () => {
     await world.startDashboard();
     await page.getByRole("region", { name: "Health" }).getByText("live", { exact: true }).waitFor({ timeout: 30_000 });
     await page.locator('.runs-row[data-status="QUEUED"]').waitFor();
-    expect(new URL(page.url()).search).toBe("?q=key%3Arestart");
+    await soon(() => new URL(page.url()).search).toBe("?q=key%3Arestart");
     await page.keyboard.press("j");
     await page.keyboard.press("c");
     await page.getByRole("dialog").getByRole("button", { name: "Cancel 1 run" }).click();
@@ -144,9 +145,9 @@ describe.skipIf(noBrowser)("the shell of the dashboard", () => {
         .count(),
     ).toBe(0);
     await page.keyboard.press("c");
-    expect(await page.getByRole("dialog").count()).toBe(0);
+    await soon(() => page.getByRole("dialog").count()).toBe(0);
     await page.keyboard.press("?");
-    expect(await page.getByRole("dialog").getByText("cancel what is selected").count()).toBe(0);
+    await soon(() => page.getByRole("dialog").getByText("cancel what is selected").count()).toBe(0);
   });
 
   test.each(["dark", "light"] as const)("fits 400 pixels in the %s theme, with the pages under the thumb", async (theme) => {
@@ -155,7 +156,7 @@ describe.skipIf(noBrowser)("the shell of the dashboard", () => {
     const bar = await page.getByRole("navigation", { name: "Pages" }).boundingBox();
     expect(bar).toMatchObject({ x: 0, width: 400 });
     expect(bar === null ? 0 : bar.y + bar.height).toBe(800);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(400);
+    await soon(() => page.evaluate(() => document.documentElement.scrollWidth)).toBe(400);
     await shot(page, `shell-400-${theme}`);
     await axeCheck(page);
   });

@@ -10,6 +10,7 @@ import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
 import { Gates } from "./support/gates.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 import { type DashboardWorld, startDashboardWorld } from "./support/world.ts";
 
 const gates = new Gates();
@@ -78,8 +79,8 @@ describe.skipIf(noBrowser)("the page of workers", () => {
     const row = page.locator(".workers-row").filter({ hasText: "rake" });
     await row.waitFor();
     await axeCheck(page);
-    expect(await row.getByRole("button", { name: "Drain" }).count()).toBe(0);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
+    await soon(() => row.getByRole("button", { name: "Drain" }).count()).toBe(0);
+    await soon(() => page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
     await shot(page, "workers-light-400");
   });
 });

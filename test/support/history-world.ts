@@ -182,6 +182,18 @@ export function journalsOf(all: readonly Life[], cuts: readonly number[]): Batch
   return journals;
 }
 
+/** The order in which batches of several journals are read: each journal in its own order. */
+export function interleave(journals: readonly (readonly Batch[])[], picks: readonly number[]): Batch[] {
+  const left = journals.map((journal) => [...journal]);
+  const order: Batch[] = [];
+  for (let turn = 0; ; turn++) {
+    const some = left.filter((journal) => journal.length > 0);
+    const batch = some[(picks[turn % picks.length] ?? 0) % Math.max(some.length, 1)]?.shift();
+    if (batch === undefined) return order;
+    order.push(batch);
+  }
+}
+
 /** A projector in this thread, with answers as promises. */
 export class DirectProjector {
   readonly messages: FromWorker[] = [];

@@ -6,19 +6,7 @@ import { foldRun, type RunRow } from "../../src/history/run-fold.ts";
 import { staysOf, type StoredFact } from "../../src/history/stored-facts.ts";
 import { RUN_STATUSES } from "../../src/history/run-status.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { type Batch, DirectProjector, EVENTS_STREAM, journalsOf, type Life, lives, WORKFLOWS } from "../support/history-world.ts";
-
-/** The order in which batches of several journals are read: each journal in its own order. */
-function interleave(journals: readonly (readonly Batch[])[], picks: readonly number[]): Batch[] {
-  const left = journals.map((journal) => [...journal]);
-  const order: Batch[] = [];
-  for (let turn = 0; ; turn++) {
-    const some = left.filter((journal) => journal.length > 0);
-    const batch = some[(picks[turn % picks.length] ?? 0) % Math.max(some.length, 1)]?.shift();
-    if (batch === undefined) return order;
-    order.push(batch);
-  }
-}
+import { DirectProjector, EVENTS_STREAM, interleave, journalsOf, type Life, lives, WORKFLOWS } from "../support/history-world.ts";
 
 /** What is expected of a run, from its life alone. */
 function expected(one: Life): RunRow | undefined {

@@ -6,6 +6,9 @@ import { describeState } from "./describe.ts";
 import type { PlacedBox } from "./graph.ts";
 import type { Measure } from "./measure.ts";
 
+/** Of the text's own: without it, what is drawn next to each other is one word to who cannot see the gap. */
+const SPACE = " ";
+
 export interface StateBoxProps {
   readonly model: ChartModel;
   readonly box: PlacedBox;
@@ -98,7 +101,7 @@ function Header({ box, measure, isOpen }: StateBoxPropsOf): JSX.Element {
       )}
       <text class="chart-title" data-alone={alone ? "" : undefined} x={alone ? w / 2 : left} y={TITLE / 2 + 4.5 + inset}>
         {box.title}
-        {box.collapsed && " "}
+        {SPACE}
       </text>
       {node.kind === "parallel" && <path class="chart-parallel" d={`M${after} 10v10m4 -10v10`} />}
       {tags.map(({ tag, x, width }) => (
@@ -106,6 +109,7 @@ function Header({ box, measure, isOpen }: StateBoxPropsOf): JSX.Element {
           <rect class="chart-tag" width={width} height={15} rx={4} />
           <text class="chart-tag-text" x={5} y={11.5}>
             {tag}
+            {SPACE}
           </text>
         </g>
       ))}
@@ -138,6 +142,7 @@ function Rows({ box }: { readonly box: PlacedBox }): JSX.Element {
       {box.description.map((line, i) => (
         <text key={line} class="chart-description" x={PAD + inset} y={top + i * LINE + 2}>
           {line}
+          {SPACE}
         </text>
       ))}
       {box.rows.map((row, i) => {
@@ -153,14 +158,15 @@ function Rows({ box }: { readonly box: PlacedBox }): JSX.Element {
             <rect class="chart-row-back" x={4} y={y - 11.5} width={box.w - 8} height={LINE} rx={3} />
             <text class="chart-row-sign" x={PAD + inset + 5} y={y}>
               {row.sign}
+              {SPACE}
             </text>
             <text class="chart-row-text" x={PAD + inset + ROW_INDENT} y={y}>
               {row.text}
-              {/* A space of the text's own: without it, the two are one word to who cannot see the gap. */}
-              {row.rest !== undefined && " "}
+              {SPACE}
               {row.rest !== undefined && (
                 <tspan class="chart-mono" dx={2}>
                   {row.rest}
+                  {SPACE}
                 </tspan>
               )}
             </text>

@@ -13,6 +13,7 @@ import { Time } from "../kit/time.tsx";
 import { VirtualList, type VirtualListHandle } from "../kit/virtual-list.tsx";
 import { setQuery } from "../router.tsx";
 import { about } from "../shell/about.ts";
+import { natsCommand, sluiceCommand } from "../shell/publish-commands.ts";
 import { usePages } from "./use-pages.ts";
 
 export interface EventListProps {
@@ -160,7 +161,6 @@ function EventRow({ event, chosen, onChoose }: EventRowProps): JSX.Element {
 
 function EventDetail({ event, onClose }: { readonly event: EventView; readonly onClose: () => void }): JSX.Element {
   const { seq, name, at, payload, metadata, runs } = event;
-  const prefix = about.value?.prefix ?? "sluice";
   return (
     <aside class="events-detail" aria-label={`Event ${seq}`}>
       <header>
@@ -174,9 +174,7 @@ function EventDetail({ event, onClose }: { readonly event: EventView; readonly o
       </p>
       <h3>
         Payload <CopyButton text={() => JSON.stringify(payload, null, 2)} />
-        <CopyButton text={() => `nats pub ${prefix}.events.${name} '${JSON.stringify(payload).replaceAll("'", "'\\''")}'`}>
-          Copy as nats pub
-        </CopyButton>
+        <CopyButton text={() => natsCommand(name, JSON.stringify(payload).replaceAll("'", "'\\''"))}>Copy as nats pub</CopyButton>
       </h3>
       <JsonView value={payload} open={3} />
       {metadata !== undefined && (
@@ -230,14 +228,14 @@ function NameFilter({ name }: { readonly name: string }): JSX.Element {
 }
 
 function NoEvents({ name, onPublish }: EventListProps): JSX.Element {
-  const prefix = about.value?.prefix ?? "sluice";
+  const payload = '{"user_id": "ada"}';
   const isDemo = about.value?.demo === true;
   const wanted = name === "" ? (isDemo ? "per-user-test" : "<name>") : name;
   return (
     <EmptyState
       title={name === "" ? "No event has arrived" : `No event “${name}” is stored`}
       text="Any NATS client can publish one, in any language:"
-      commands={[`nats pub ${prefix}.events.${wanted} '{"user_id":"ada"}'`, `sluice publish ${wanted} '{"user_id":"ada"}'`]}
+      commands={[natsCommand(wanted, payload), sluiceCommand(wanted, payload)]}
       action={
         <Button kind="primary" onClick={onPublish}>
           Publish an event here

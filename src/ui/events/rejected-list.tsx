@@ -7,7 +7,7 @@ import { CopyButton } from "../kit/copy-button.tsx";
 import { EmptyState } from "../kit/empty-state.tsx";
 import { Time } from "../kit/time.tsx";
 import { VirtualList } from "../kit/virtual-list.tsx";
-import { about } from "../shell/about.ts";
+import { natsCommand } from "../shell/publish-commands.ts";
 import { usePages } from "./use-pages.ts";
 
 const PAGE = 100;
@@ -20,14 +20,13 @@ export function RejectedList(): JSX.Element {
   const { items, loaded, error, see } = usePages(load, seqOf);
   const [chosen, setChosen] = useState<number | undefined>(undefined);
   const onView = useCallback((_first: number, last: number) => see(last), [see]);
-  const prefix = about.value?.prefix ?? "sluice";
   if (error !== undefined && !loaded) return <EmptyState title="What was rejected cannot be listed" text={error} />;
   if (loaded && items.length === 0)
     return (
       <EmptyState
         title="Nothing was rejected"
         text="What arrives and is not JSON, or has a header that cannot be used, is kept here with the reason. It never blocks what follows. To see it, publish something that is not JSON:"
-        commands={[`nats pub ${prefix}.events.user.created 'not JSON'`]}
+        commands={[natsCommand("user.created", "not JSON")]}
       />
     );
   const one = items.find(({ seq }) => seq === chosen);

@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { EmptyState } from "../kit/empty-state.tsx";
 import { Link, setQuery } from "../router.tsx";
 import { about } from "../shell/about.ts";
+import { natsCommand, sluiceCommand } from "../shell/publish-commands.ts";
 import { Button } from "../kit/button.tsx";
 
 export function NoGroups({ filtered }: { readonly filtered: boolean }): JSX.Element {
@@ -14,7 +15,9 @@ export function NoGroups({ filtered }: { readonly filtered: boolean }): JSX.Elem
         action={<Button onClick={() => setQuery({ q: undefined })}>Show all</Button>}
       />
     );
-  const { prefix = "sluice", demo = false } = about.value ?? {};
+  const demo = about.value?.demo === true;
+  const event = demo ? "per-user-test" : "<name>";
+  const payload = '{"user_id": "ada"}';
   return (
     <EmptyState
       title="No live groups"
@@ -26,11 +29,8 @@ export function NoGroups({ filtered }: { readonly filtered: boolean }): JSX.Elem
       }
       commands={
         demo
-          ? [
-              `for i in 1 2 3 4 5; do nats pub ${prefix}.events.per-user-test '{"user_id":"ada"}'; done`,
-              `sluice publish per-user-test '{"user_id":"ada"}'`,
-            ]
-          : [`nats pub ${prefix}.events.<name> '{"user_id":"ada"}'`, `sluice publish <name> '{"user_id":"ada"}'`]
+          ? [`for i in 1 2 3 4 5; do ${natsCommand(event, payload)}; done`, sluiceCommand(event, payload)]
+          : [natsCommand(event, payload), sluiceCommand(event, payload)]
       }
       action={<Link href="/workflows">See which workflows have limits</Link>}
     />

@@ -3,7 +3,7 @@
  * is taken from fields in which people type, but Esc, which leaves them.
  */
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export interface KeyBinding {
   /** For the list that `?` shows: "open the run". */
@@ -27,7 +27,8 @@ const CHORD_MS = 1_200;
 export function useKeys(table: KeyTable, { below = false } = {}): void {
   const layer = useRef<Layer>({ table });
   layer.current.table = table;
-  useEffect(() => {
+  // With the drawing, not some frames after it: a key that is pressed as soon as there is something to see is not lost.
+  useLayoutEffect(() => {
     const own = layer.current;
     // Not by order alone: the effects of the page, which is inside of the shell, come first.
     if (below) layers.unshift(own);

@@ -6,6 +6,7 @@ import { Button } from "../kit/button.tsx";
 import { EmptyState } from "../kit/empty-state.tsx";
 import { Link } from "../router.tsx";
 import { about } from "../shell/about.ts";
+import { natsCommand, sluiceCommand } from "../shell/publish-commands.ts";
 import { DemoButton } from "./demo-button.tsx";
 import { example, knownValues, refreshKnownValues } from "./known-values.ts";
 
@@ -36,9 +37,8 @@ export function NoRuns({ filter, error, onClear, onRetry }: NoRunsProps): JSX.El
       />
     );
   }
-  const { prefix = "sluice", natsUrl, demo = false, readOnly = true } = about.value ?? {};
+  const { demo = false, readOnly = true } = about.value ?? {};
   const { name, payload } = example.value ?? { name: "", payload: "" };
-  const server = natsUrl === undefined ? "" : ` --server ${natsUrl}`;
   return (
     <EmptyState
       title="No runs yet"
@@ -51,9 +51,7 @@ export function NoRuns({ filter, error, onClear, onRetry }: NoRunsProps): JSX.El
           "A run starts when an event arrives that its workflow listens to. Publish one, from any language, or from a terminal:"
         )
       }
-      commands={
-        name === "" ? [] : [`npx sluice publish ${name} '${payload}'`, `nats${server} pub ${prefix}.events.${name} '${payload}'`]
-      }
+      commands={name === "" ? [] : [sluiceCommand(name, payload), natsCommand(name, payload)]}
       action={demo && !readOnly ? <DemoButton /> : undefined}
     />
   );

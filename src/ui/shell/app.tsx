@@ -1,6 +1,6 @@
 /** The whole page: the bar, the health line, and the page that the address names. */
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { EmptyState } from "../kit/empty-state.tsx";
 import { type KeyTable, startKeys, useKeys } from "../kit/keys.tsx";
 import { Toasts } from "../kit/toast.tsx";
@@ -25,7 +25,7 @@ export function App(): JSX.Element {
   const { path } = route.value;
   const page = pageOf(path);
   const [help, setHelp] = useState(false);
-  useEffect(() => startKeys(), []);
+  useLayoutEffect(() => startKeys(), []);
   useEffect(() => startAbout(), []);
   useEffect(() => startHealth(), []);
   useEffect(() => {
