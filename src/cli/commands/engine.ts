@@ -8,6 +8,8 @@ import type { TargetOptions } from "../target.ts";
 
 export interface EngineCommandOptions extends TargetOptions, DashboardCommandOptions {
   readonly partitions?: number;
+  readonly replicas?: number;
+  readonly snapshotEvery?: number;
   readonly dataDir?: string;
   readonly name?: string;
   readonly lease?: number;
@@ -22,6 +24,12 @@ export function addEngineCommand(program: Command, cli: Cli): void {
       "--partitions <count>",
       "partitions of a new cluster (default: 8); one that exists keeps its own",
       readInteger(1, 256),
+    )
+    .option("--replicas <count>", "copies of every stream, on a NATS cluster (default: 1)", readInteger(1, 5))
+    .option(
+      "--snapshot-every <facts>",
+      "facts of a partition between two snapshots, at least (default: 20000)",
+      readInteger(100, Number.MAX_SAFE_INTEGER),
     )
     .option("--data-dir <folder>", "where its history file is; a cache that may be deleted (default: .sluice)")
     .option("--name <name>", "what people call it (default: the host's name)")
