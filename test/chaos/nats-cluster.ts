@@ -97,7 +97,7 @@ export class ClusterServer {
 
   /** Resolves once it has everything that the others have. */
   async caughtUp(timeoutMs: number): Promise<void> {
-    await waitFor(() => this.#answers(""), { timeoutMs, intervalMs: 100, what: `${this.name} to catch up` });
+    await waitFor(() => this.#answers(""), { timeoutMs, intervalMs: 500, what: `${this.name} to catch up` });
   }
 
   async #answers(query: string): Promise<boolean> {
@@ -171,7 +171,7 @@ export class NatsCluster {
   /** Resolves once every server has everything: then any one may be lost. */
   async caughtUp(timeoutMs: number): Promise<void> {
     await Promise.all(this.servers.map((server) => server.caughtUp(timeoutMs)));
-    await waitFor(() => this.#replicated(), { timeoutMs, intervalMs: 200, what: "all streams to be replicated" });
+    await waitFor(() => this.#replicated(), { timeoutMs, intervalMs: 500, what: "all streams to be replicated" });
   }
 
   /** Whether each stream has a leader that knows all its followers to be current. */

@@ -4,7 +4,7 @@ import type { World } from "./world.ts";
 
 const SHOWN = 20;
 
-/** Writes `timeline.txt`, and with violations also `violations.txt` with the facts of their runs. */
+/** With violations, `violations.txt` has them all, each with everything that is known of its run. */
 export async function report(
   world: World,
   seed: number,
@@ -25,7 +25,6 @@ export async function report(
     `  slowest fresh run: ${Math.max(...history.probes.map(({ startedAfterMs }) => startedAfterMs ?? Infinity)).toFixed(0)} ms`,
     ...crashes,
   ];
-  await world.write("timeline.txt", `seed ${seed}\n${world.timeline.join("\n")}\n`);
   if (violations.length === 0 && crashes.length === 0) return lines.join("\n");
   const counts = new Map<string, number>();
   for (const { rule } of violations) counts.set(rule, (counts.get(rule) ?? 0) + 1);

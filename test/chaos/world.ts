@@ -2,7 +2,7 @@
  * Everything that a chaos test runs: NATS servers, engine nodes, workers, a load, an observer; the timeline of what was done to
  * them; and, at the end, the history that the checker judges.
  */
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AnyWorkflow, RunView } from "sluice";
@@ -76,7 +76,9 @@ export class World {
 
   /** Adds a line to the timeline, with the time since the start. */
   note(text: string): void {
-    this.timeline.push(`${((now() - this.#began) / 1_000).toFixed(1).padStart(7)} s  ${text}`);
+    const line = `${((now() - this.#began) / 1_000).toFixed(1).padStart(7)} s  ${text}`;
+    this.timeline.push(line);
+    appendFileSync(join(this.folder, "timeline.txt"), `${line}\n`);
   }
 
   startLoad(perSecond: number): void {
