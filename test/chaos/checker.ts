@@ -14,7 +14,21 @@ export const AT_ONCE_MS = 2_000;
 export function checkHistory(history: History): Violation[] {
   const lives = livesOf(history.journal);
   const { violations, changes } = checkJournal(history.journal, history.workflows);
-  return [...violations, ...checkRuns(history, lives), ...checkHandlers(history, lives, changes), ...checkSlots(history)];
+  return [
+    ...checkWhole(history),
+    ...violations,
+    ...checkRuns(history, lives),
+    ...checkHandlers(history, lives, changes),
+    ...checkSlots(history),
+  ];
+}
+
+/** Of the whole rather than of a run. What the servers have lost comes first, since all else may follow from it. */
+function checkWhole({ lostByServers, failures }: History): Violation[] {
+  return [
+    ...lostByServers.map((text): Violation => ({ rule: "storage-lost", text })),
+    ...failures.map((text): Violation => ({ rule: "keeps-working", text })),
+  ];
 }
 
 /** When all has ended, nothing is held any more, and what is new starts at once. */

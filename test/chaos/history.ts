@@ -95,6 +95,10 @@ export interface History {
     readonly waiting: number;
   }[];
   readonly probes: readonly Probe[];
+  /** What the NATS servers had stored and have no more, though nobody deleted it; what follows from that is not the engine's doing. */
+  readonly lostByServers: readonly string[];
+  /** What did not work at the end: processes that ended by themselves, requests that nobody answered. */
+  readonly failures: readonly string[];
 }
 
 /** A rule that was broken, and what shows it. */
@@ -119,4 +123,6 @@ export type Rule =
   | "execution-is-recorded"
   | "execution-ends"
   | "api-agrees"
-  | "slot-leaked";
+  | "slot-leaked"
+  | "storage-lost"
+  | "keeps-working";

@@ -16,6 +16,8 @@ export class Observer {
   readonly live = new Set<string>();
   /** By sequence of their event: the runs, as workflow names. */
   readonly runsOf = new Map<number, Set<string>>();
+  /** By partition: where the newest snapshot is that the server has stored. */
+  readonly #manifests = new Map<number, number>();
   readonly #connection: Connection;
   readonly #readers: StreamReader[] = [];
   readonly #wallOffsetMs: number;
@@ -34,10 +36,11 @@ export class Observer {
     for (let partition = 0; partition < partitions; partition++) {
       const reader = new StreamReader(observer.#connection, {
         stream: names.partitionStream(partition),
-        subject: names.journal(partition),
         fromSeq: 1,
         logger,
         onMessage: (message) => {
+          if (message.subject === names.snapshotManifest(partition)) observer.#manifests.set(partition, message.seq);
+          if (message.subject !== names.journal(partition)) return undefined;
           const previous = message.header("Nats-Expected-Last-Subject-Sequence");
           observer.#take({
             partition,
@@ -53,6 +56,29 @@ export class Observer {
       observer.#readers.push(reader);
     }
     return observer;
+  }
+
+  /**
+   * What NATS has lost of what it had acknowledged and nobody had deleted: the newest snapshots, and the journals' ends. Empty unless
+   * the servers have broken their own promise.
+   */
+  async lostByServers(): Promise<string[]> {
+    const names = createNames();
+    const lost: string[] = [];
+    const ends = new Map(this.journal.map(({ partition, seq }) => [partition, seq]));
+    const check = async (partition: number, what: string, subject: string, seq: number | undefined): Promise<void> => {
+      if (seq === undefined) return;
+      const request = JSON.stringify({ last_by_subj: subject });
+      const answer = await this.#connection.request(`$JS.API.STREAM.MSG.GET.${names.partitionStream(partition)}`, request);
+      const last = answer.json<{ message?: { seq: number } }>().message?.seq ?? 0;
+      if (last < seq)
+        lost.push(`partition ${partition}: the ${what} of sequence ${seq} was stored, and the last one there is is ${last}`);
+    };
+    for (const partition of this.#readers.keys()) {
+      await check(partition, "snapshot", names.snapshotManifest(partition), this.#manifests.get(partition));
+      await check(partition, "journal message", names.journal(partition), ends.get(partition));
+    }
+    return lost;
   }
 
   async stop(): Promise<void> {

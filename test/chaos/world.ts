@@ -2,11 +2,11 @@
  * Everything that a chaos test runs: NATS servers, engine nodes, workers, a load, an observer; the timeline of what was done to
  * them; and, at the end, the history that the checker judges.
  */
-import { appendFileSync, existsSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { AnyWorkflow, RunView } from "sluice";
-import { now, readRecords } from "../acceptance/support/records.ts";
+import type { AnyWorkflow } from "sluice";
+import { type HandlerRecord, now, readRecords } from "../acceptance/support/records.ts";
 import { natsServerBinary } from "../support/nats.ts";
 import { waitFor } from "../support/wait.ts";
 import type { History, Probe, Trouble, WorkflowRules } from "./history.ts";
@@ -43,6 +43,7 @@ export class World {
   readonly timeline: string[] = [];
   readonly #began = now();
   readonly #troubles: OpenTrouble[] = [];
+  readonly #failures: string[] = [];
   #loading: Promise<void> = Promise.resolve();
 
   private constructor(parts: Pick<World, "folder" | "nats" | "engines" | "workers" | "load" | "observer">) {
@@ -109,30 +110,54 @@ export class World {
     for (const trouble of this.#troubles) trouble.to = Math.min(trouble.to, healed);
   }
 
+  /** What did not work, in words: part of the history. */
+  failed(what: string, error: Error): void {
+    this.#failures.push(`${what}: ${error.message}`);
+    this.note(`${what}: ${error.message.split("\n", 1)[0]}`);
+  }
+
   /** Waits until everything that was promised has been done, probes every key, and gathers what there is to judge. */
   async settle(): Promise<History> {
     this.note("all faults are over");
-    await this.nats.caughtUp(SETTLE_MS);
+    await this.#try("the NATS servers did not catch up", () => this.nats.caughtUp(SETTLE_MS));
     this.note("the NATS servers have caught up");
-    await this.load.restore(SETTLE_MS);
+    await this.#try("groups could not be restored", () => this.load.restore(SETTLE_MS));
     await this.load.stop(SETTLE_MS);
     await this.#loading;
     this.note("all events are acknowledged");
-    await this.#allEnded();
-    const probes = await this.#probe();
+    await this.#allEnded(SETTLE_MS);
+    const probes = (await this.#try("keys could not be probed", () => this.#probe())) ?? [];
     this.note("the probes are over");
-    await this.#allEnded();
+    await this.#allEnded(PROBE_MS);
     return await this.#gather(probes);
   }
 
+  async #try<T>(what: string, act: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await act();
+    } catch (error) {
+      this.failed(what, error as Error);
+      return undefined;
+    }
+  }
+
   /** What shows in a history that it is not so, the checker says; here it only costs time. */
-  async #allEnded(): Promise<void> {
+  async #allEnded(timeoutMs: number): Promise<void> {
     await waitFor(
       () => this.observer.live.size === 0 && this.load.acknowledged.every(({ seq }) => this.observer.runsOf.has(seq)),
-      { timeoutMs: SETTLE_MS, intervalMs: 100, what: "all runs to end" },
+      { timeoutMs, intervalMs: 100, what: "all runs to end" },
     ).then(
       () => this.note("all runs have ended"),
-      () => this.note(`${this.observer.live.size} runs do not end`),
+      () => {
+        const missing = this.load.acknowledged.filter(({ seq }) => !this.observer.runsOf.has(seq));
+        this.note(`${this.observer.live.size} runs do not end: ${[...this.observer.live].slice(0, 10).join(", ")}`);
+        this.note(
+          `${missing.length} events have no run: ${missing
+            .slice(0, 10)
+            .map(({ seq }) => seq)
+            .join(", ")}`,
+        );
+      },
     );
   }
 
@@ -143,6 +168,8 @@ export class World {
       key,
       workflow: limit === "two-limits-key" ? "two-limits" : limit,
     }));
+    const seen = new Map<string, number>();
+    this.#newRecords(seen);
     const numbers = new Map<number, { readonly at: number; readonly limit: string; readonly key: string }>();
     await Promise.all(
       groups.map(async ({ limit, key, workflow }) => {
@@ -156,7 +183,7 @@ export class World {
     const started = new Map<number, number>();
     await waitFor(
       () => {
-        for (const { what, n, at } of this.#records())
+        for (const { what, n, at } of this.#newRecords(seen))
           if (what === "start" && n !== undefined && numbers.has(n) && !started.has(n)) started.set(n, at);
         return started.size === numbers.size;
       },
@@ -170,10 +197,14 @@ export class World {
 
   async #gather(probes: readonly Probe[]): Promise<History> {
     const { client, acknowledged, unsure, accepted, cancelRequested, doomed } = this.load;
-    const answers: RunView[] = [];
-    for await (const run of client.runs.list({ size: 1_000, fields: "row" })) answers.push(run);
-    const heldGroups = await all(client.groups.list({ size: 1_000 }));
-    const usedSlots = (await all(client.workers.list())).filter(({ mode }) => mode === "running");
+    const answers =
+      (await this.#try("runs could not be listed", () => all(client.runs.list({ size: 1_000, fields: "row" })))) ?? [];
+    const heldGroups = (await this.#try("groups could not be listed", () => all(client.groups.list({ size: 1_000 })))) ?? [];
+    const workers = (await this.#try("workers could not be listed", () => all(client.workers.list()))) ?? [];
+    const lostByServers = await this.observer.lostByServers();
+    for (const { name, lives } of this.processes)
+      for (const { end, output = "" } of lives)
+        if (end === "by itself") this.#failures.push(`${name} ended by itself:\n${output}`);
     await Promise.all(this.workers.map((worker) => worker.stop()));
     return {
       workflows: WORKFLOWS,
@@ -192,9 +223,11 @@ export class World {
       })),
       workerDeadlineMs: WORKER_DEADLINE_MS,
       answers,
-      usedSlots: usedSlots.map(({ name, used }) => ({ worker: name, used })),
+      usedSlots: workers.filter(({ mode }) => mode === "running").map(({ name, used }) => ({ worker: name, used })),
       heldGroups,
       probes,
+      lostByServers,
+      failures: this.#failures,
     };
   }
 
@@ -204,6 +237,20 @@ export class World {
       .filter((file) => existsSync(file))
       .flatMap((file) => readRecords(file))
       .sort((a, b) => a.at - b.at);
+  }
+
+  /** Those that were written since the last call with this `seen`, which holds how far each file was read. */
+  #newRecords(seen: Map<string, number>): HandlerRecord[] {
+    return this.workers.flatMap(({ name }) => {
+      const file = recordsFile(this.folder, name);
+      if (!existsSync(file)) return [];
+      const text = readFileSync(file)
+        .subarray(seen.get(file) ?? 0)
+        .toString();
+      const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+      seen.set(file, (seen.get(file) ?? 0) + Buffer.byteLength(whole));
+      return whole.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as HandlerRecord]));
+    });
   }
 
   async write(file: string, text: string): Promise<void> {

@@ -102,6 +102,8 @@ class Story {
       usedSlots: [{ worker: "w", used: 0 }],
       heldGroups: [],
       probes: [{ limit: "wait", key: "a", startedAfterMs: 20 }],
+      lostByServers: [],
+      failures: [],
       ...changes,
     };
   }
@@ -424,6 +426,11 @@ describe("the checker finds", () => {
     const story = two();
     story.answers.splice(0, 1, { id: "r1", workflow: "wait", status: "FAILED", reason: "STEP_FAILED" });
     expect(story.broken()).toEqual(["api-agrees"]);
+  });
+
+  it("what the servers have lost, and what has failed as a whole", () => {
+    expect(two().broken({ lostByServers: ["a snapshot"] })).toEqual(["storage-lost"]);
+    expect(two().broken({ failures: ["engine-0 ended by itself"] })).toEqual(["keeps-working"]);
   });
 
   it("slots, groups and keys that are still held", () => {
