@@ -196,15 +196,17 @@ export class PartitionStream {
       if (isJetStreamRefusedError(error) && error.apiCode === FENCED) return false;
       throw error;
     }
-    await purgeBelow(this.#connection, this.stream, this.#names.snapshotData(this.#partition), dataFrom);
-    await purgeBelow(this.#connection, this.stream, this.#names.snapshotManifest(this.#partition), this.#lastManifestSeq);
     return true;
   }
 
-  /** Lets go of journal messages up to `journalSeq` (that one stays: it carries the fence) and inbox messages up to `inboxSeq`. */
+  /**
+   * Lets go of everything that lies before both journal message `journalSeq` (that one stays: it carries the fence) and the end of
+   * inbox message `inboxSeq`; older snapshots go with it. One purge of the whole stream: when a replica of nats-server 2.9.10 is
+   * killed after a purge by subject, it comes back without messages of the other subjects too, and as a leader spreads that.
+   */
   async purge(journalSeq: number, inboxSeq: number): Promise<void> {
-    if (journalSeq > 0) await purgeBelow(this.#connection, this.stream, this.#names.journal(this.#partition), journalSeq);
-    if (inboxSeq > 0) await purgeBelow(this.#connection, this.stream, this.#names.inbox(this.#partition), inboxSeq + 1);
+    const below = Math.min(journalSeq, inboxSeq + 1);
+    if (below > 1) await purgeBelow(this.#connection, this.stream, undefined, below);
   }
 
   /** Sequence of the last message of the inbox; 0 when it is empty. */

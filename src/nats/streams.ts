@@ -84,10 +84,15 @@ export async function countMessages(connection: Connection, stream: string): Pro
   return info.state?.messages ?? 0;
 }
 
-/** Removes the messages of `subject` in `stream` below sequence `below`. */
-export async function purgeBelow(connection: Connection, stream: string, subject: string, below: number): Promise<void> {
+/** Removes the messages of `subject` in `stream` (without one: of all) below sequence `below`. */
+export async function purgeBelow(
+  connection: Connection,
+  stream: string,
+  subject: string | undefined,
+  below: number,
+): Promise<void> {
   const manager = await jetstreamManager(connection.nats, { checkAPI: false });
-  await manager.streams.purge(stream, { filter: subject, seq: below });
+  await manager.streams.purge(stream, { ...(subject !== undefined && { filter: subject }), seq: below });
 }
 
 /**

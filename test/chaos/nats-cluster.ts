@@ -174,13 +174,25 @@ export class NatsCluster {
     await waitFor(() => this.#replicated(), { timeoutMs, intervalMs: 500, what: "all streams to be replicated" });
   }
 
+  /** What each server itself holds of a stream: first and last sequence and number of messages, as one text. */
+  async streamStates(stream: string): Promise<string[]> {
+    return await Promise.all(
+      this.servers.map(async (server) => {
+        const { account_details = [] } = await reportOf(server);
+        const details = account_details.flatMap(({ stream_detail = [] }) => stream_detail);
+        const state = details.find(({ name }) => name === stream)?.state;
+        return state === undefined ? "nothing" : `${state.first_seq} to ${state.last_seq}, ${state.messages} messages`;
+      }),
+    );
+  }
+
   /** Whether each stream has a leader that knows all its followers to be current. */
   async #replicated(): Promise<boolean> {
     const led = new Set<string>();
     const known = new Set<string>();
-    for (const { name, ports } of this.servers) {
-      const response = await fetch(`http://127.0.0.1:${ports.monitor}/jsz?streams=true`, { signal: AbortSignal.timeout(2_000) });
-      const { account_details = [] } = (await response.json()) as JetStreamReport;
+    for (const server of this.servers) {
+      const { name } = server;
+      const { account_details = [] } = await reportOf(server);
       for (const { stream_detail = [] } of account_details)
         for (const { name: stream, cluster } of stream_detail) {
           known.add(stream);
@@ -193,11 +205,17 @@ export class NatsCluster {
   }
 }
 
+async function reportOf({ ports }: ClusterServer): Promise<JetStreamReport> {
+  const response = await fetch(`http://127.0.0.1:${ports.monitor}/jsz?streams=true`, { signal: AbortSignal.timeout(2_000) });
+  return (await response.json()) as JetStreamReport;
+}
+
 /** What is used here of a server's `/jsz`. */
 interface JetStreamReport {
   readonly account_details?: readonly {
     readonly stream_detail?: readonly {
       readonly name: string;
+      readonly state?: { readonly first_seq: number; readonly last_seq: number; readonly messages: number };
       readonly cluster?: { readonly leader?: string; readonly replicas?: readonly { readonly current?: boolean }[] };
     }[];
   }[];
