@@ -1,4 +1,5 @@
 /** Each run for itself: it was asked for, exactly once; it ended, as its workflow's strategies and its handlers allow; each step has one result. */
+import { MAX_LOSSES } from "../../machines/run/compile.ts";
 import type { History, Violation, WorkflowRules } from "./history.ts";
 import type { RunLife } from "./run-lives.ts";
 
@@ -93,6 +94,8 @@ function illegal(life: RunLife, rules: WorkflowRules | undefined, doomed: boolea
     if (doomed) return "its handlers throw always";
     return reason === undefined ? undefined : "who succeeds has no reason to give";
   }
+  if (status === "FAILED" && reason === "WORKER_LOST")
+    return mostLosses(life) >= MAX_LOSSES ? undefined : `no step of it was lost with its worker ${MAX_LOSSES} times`;
   if (status === "FAILED") return reason === "STEP_FAILED" && doomed ? undefined : "its handlers throw nothing for good";
   if (status !== "CANCELLED") return "that is no end";
   if (reason === "CANCELLED_BY_USER") return cancelRequested ? undefined : "nobody has asked for it";
@@ -104,6 +107,14 @@ function illegal(life: RunLife, rules: WorkflowRules | undefined, doomed: boolea
   return strategies.some((strategy) => QUEUE_STRATEGIES.includes(strategy))
     ? "only what waits may be cancelled, and it was active"
     : "only newcomers may be cancelled, and it was active";
+}
+
+/** How often the same step was lost with its worker. */
+function mostLosses({ attempts }: RunLife): number {
+  const losses = new Map<string, number>();
+  for (const { step, how } of attempts.values())
+    if (how === "lost" || how === "stopped") losses.set(step, (losses.get(step) ?? 0) + 1);
+  return Math.max(0, ...losses.values());
 }
 
 /** One result per step, and it is what a handler returned; a run that succeeded has one of every step. */

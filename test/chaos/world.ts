@@ -121,10 +121,10 @@ export class World {
     this.note("all faults are over");
     await this.#try("the NATS servers did not catch up", () => this.nats.caughtUp(SETTLE_MS));
     this.note("the NATS servers have caught up");
-    await this.#try("groups could not be restored", () => this.load.restore(SETTLE_MS));
     await this.load.stop(SETTLE_MS);
     await this.#loading;
     this.note("all events are acknowledged");
+    await this.#try("groups could not be restored", () => this.load.restore(SETTLE_MS));
     await this.#allEnded(SETTLE_MS);
     const probes = (await this.#try("keys could not be probed", () => this.#probe())) ?? [];
     this.note("the probes are over");

@@ -314,6 +314,16 @@ describe("the checker finds", () => {
     expect(new Story().arrives(1, phase, { wf }).ended(1, status, reason, wf).broken()).toEqual(["end-is-legal"]);
   });
 
+  it("a run that gave up on workers too soon", () => {
+    const lost = (times: number): Story => {
+      const story = new Story().arrives(1, "active");
+      for (let attempt = 1; attempt <= times; attempt++) story.assigned(1, attempt).event(1, "step.lost.only");
+      return story.ended(1, "FAILED", "WORKER_LOST");
+    };
+    expect(lost(4).broken()).toEqual(["end-is-legal"]);
+    expect(lost(5).broken()).toEqual([]);
+  });
+
   it("a success of a run whose handlers always throw", () => {
     expect(two().broken({ doomed: new Set([2]) })).toEqual(["end-is-legal"]);
   });
