@@ -18,6 +18,8 @@ export class Observer {
   readonly runsOf = new Map<number, Set<string>>();
   /** By partition: where the newest snapshot is that the server has stored. */
   readonly #manifests = new Map<number, number>();
+  /** Partitions are read each at its own speed: the end of a run that has moved may come before its beginning. */
+  readonly #ended = new Set<string>();
   readonly #connection: Connection;
   readonly #readers: StreamReader[] = [];
   readonly #wallOffsetMs: number;
@@ -90,12 +92,15 @@ export class Observer {
     this.journal.push(message);
     for (const fact of message.batch.f) {
       if (fact.k === "created") {
-        this.live.add(fact.run);
+        if (!this.#ended.has(fact.run)) this.live.add(fact.run);
         if (fact.ev !== undefined) {
           const runs = this.runsOf.get(fact.ev.seq) ?? new Set();
           this.runsOf.set(fact.ev.seq, runs.add(fact.wf));
         }
-      } else if (fact.k === "finished") this.live.delete(fact.run);
+      } else if (fact.k === "finished") {
+        this.#ended.add(fact.run);
+        this.live.delete(fact.run);
+      }
     }
   }
 }

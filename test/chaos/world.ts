@@ -19,7 +19,8 @@ import * as workflows from "./workflows.ts";
 
 const ENGINES = 3;
 const WORKERS = 4;
-const ENGINE = { lease: "2s", partitions: 6, snapshotEvery: 300 } as const;
+/** Snapshots not too often: the observer must have read a journal before it is purged, also while it looks for another server. */
+const ENGINE = { lease: "2s", partitions: 6, snapshotEvery: 1_000 } as const;
 const WORKER = { slots: 12, heartbeat: "500ms", deadline: "2s", drainTimeout: "2s" } as const;
 const WORKER_DEADLINE_MS = 2_000;
 /** From the end of all faults until everything has ended. */
@@ -213,7 +214,8 @@ export class World {
       accepted,
       cancelRequested,
       doomed,
-      journal: this.observer.journal,
+      // Partitions were read each at its own speed.
+      journal: this.observer.journal.toSorted((a, b) => a.at - b.at || a.partition - b.partition || a.seq - b.seq),
       records: this.#records(),
       kills: this.processes.flatMap(({ lives }) => lives.map(({ pid, to }) => ({ pid, at: to ?? Infinity }))),
       troubles: this.#troubles.map(({ whose, from, to }): Trouble => ({
