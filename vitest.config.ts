@@ -13,10 +13,10 @@ const entries = (suffix: string, root: string) => [
   { find: /^sluice\/dashboard$/, replacement: at(`${root}/src/server/index${suffix}`) },
 ];
 
-/** `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
+/** `alone`: after all others, which it would disturb. `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
 function kind(
   name: string,
-  options: { timeoutSeconds: number; server?: boolean; built?: boolean; browser?: boolean },
+  options: { timeoutSeconds: number; server?: boolean; built?: boolean; browser?: boolean; alone?: boolean },
 ): TestProjectInlineConfiguration {
   return {
     extends: true,
@@ -29,6 +29,8 @@ function kind(
         ...(options.browser === true ? [at("./test/browser/support/global-setup.ts")] : []),
       ],
       testTimeout: options.timeoutSeconds * 1000,
+      // Groups run one after another.
+      sequence: { groupOrder: options.alone === true ? 1 : 0 },
       hookTimeout: 60_000,
     },
   };
@@ -45,7 +47,8 @@ export default defineConfig({
       kind("model", { timeoutSeconds: 120 }),
       kind("integration", { timeoutSeconds: 60, server: true }),
       kind("acceptance", { timeoutSeconds: 90, server: true, built: true }),
-      kind("chaos", { timeoutSeconds: 180, server: true }),
+      // The test has a time limit of its own, from the minutes that it is told to last.
+      kind("chaos", { timeoutSeconds: 180, server: true, built: true, alone: true }),
       kind("browser", { timeoutSeconds: 90, server: true, browser: true }),
     ],
   },

@@ -20,6 +20,8 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     redact: redactOf(options),
     ...(options.historyMaxBytes === undefined ? {} : { historyMaxBytes: options.historyMaxBytes }),
     ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
+    ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
+    ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
     ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),

@@ -228,8 +228,7 @@ export class PartitionStream {
       runs: lines.length - 1,
       at: new Date().toISOString(),
     };
-    if (!(await this.#writeManifest(manifest))) return false;
-    return true;
+    return this.#writeManifest(manifest);
   }
 
   async #writeManifest(manifest: SnapshotManifest): Promise<boolean> {

@@ -54,15 +54,30 @@ describe("the journal of a partition", () => {
   });
 
   it("keeps the fence when all before a snapshot is purged", async () => {
-    const { first, second } = await openTwo();
+    const { first, second, connection } = await openTwo();
     await first.open();
-    for (const text of ["a", "b", "c"]) await first.append(text);
-    await first.writeSnapshot(["{}"], first.lastJournalSeq, 0);
-    await first.purge(first.lastJournalSeq, 0);
-    await second.open();
+    for (const text of ["a", "b"]) await first.append(text);
+    const { seq } = await connection.publishAcked(names.inbox(0), "has been read");
+    await first.append("c");
+    await first.writeSnapshot(["{}"], first.lastJournalSeq, seq);
+    await first.purge(first.lastJournalSeq, seq);
+    expect(await journalOf(first)).toEqual(["c"]);
+    expect(await second.open()).toMatchObject({ inboxSeq: seq });
+    expect(await second.lastInboxSeq()).toBe(0);
     expect(second.lastJournalSeq).toBe(first.lastJournalSeq);
     expect((await second.append("d")).outcome).toBe("committed");
     expect(await first.append("e")).toEqual({ outcome: "fenced" });
+  });
+
+  it("keeps what of the inbox has not been read when all before a snapshot is purged", async () => {
+    const { first, connection } = await openTwo();
+    await first.open();
+    const { seq } = await connection.publishAcked(names.inbox(0), "has been read");
+    await connection.publishAcked(names.inbox(0), "has not");
+    await first.append("a");
+    await first.writeSnapshot(["{}"], first.lastJournalSeq, seq);
+    await first.purge(first.lastJournalSeq, seq);
+    expect(await first.lastInboxSeq()).toBe(seq + 1);
   });
 });
 

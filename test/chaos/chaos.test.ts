@@ -1,0 +1,39 @@
+/**
+ * A cluster whose every part is killed, paused, cut off and robbed at random, under load, for minutes: afterwards nothing may be lost,
+ * doubled, above its limit, out of order or leaked. `SLUICE_CHAOS_MINUTES` and `SLUICE_CHAOS_SEED` say how long and which (`npm run
+ * test:chaos -- --minutes 30 --seed 7`); a seed decides what happens in which order, the machine's timing the rest.
+ */
+import { randomInt } from "node:crypto";
+import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { checkHistory } from "./checker.ts";
+import { report } from "./report.ts";
+import { disturb } from "./schedule.ts";
+import { World } from "./world.ts";
+
+const MINUTES = Number(process.env["SLUICE_CHAOS_MINUTES"] ?? 1.25);
+const SEED = Number(process.env["SLUICE_CHAOS_SEED"] ?? randomInt(1_000_000_000));
+const RUNS_PER_SECOND = Number(process.env["SLUICE_CHAOS_RATE"] ?? 30);
+/** To start, to settle, to check. */
+const AROUND_MS = 10 * 60_000;
+
+it(
+  `keeps every promise through ${MINUTES} minutes of faults`,
+  async () => {
+    const folder = await mkdtemp(join(await realpath(tmpdir()), "sluice-chaos-"));
+    console.log(`chaos: seed ${SEED}, ${MINUTES} minutes, logs in ${folder}`);
+    const world = await World.start(folder, SEED);
+    world.startLoad(RUNS_PER_SECOND);
+    await disturb(world, SEED, MINUTES * 60_000);
+    await world.heal();
+    const history = await world.settle();
+    const violations = checkHistory(history);
+    const summary = await report(world, SEED, history, violations);
+    console.log(summary);
+    expect(violations.length, summary).toBe(0);
+    await rm(folder, { recursive: true, force: true });
+  },
+  MINUTES * 60_000 + AROUND_MS,
+);
