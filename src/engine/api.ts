@@ -3,7 +3,7 @@
  * of the partition, and are answered once they are durable. Lists and ended runs come from the history, which every node has. Where
  * the owner is, and what happens while a partition moves, is known to `NodeCalls`.
  */
-import { RequestError, RunNotFoundError, WorkflowNotFoundError } from "../errors.ts";
+import { isRequestError, RequestError, RunNotFoundError, WorkflowNotFoundError } from "../errors.ts";
 import type { Connection } from "../nats/connection.ts";
 import type { OperationHandlers } from "../nats/service.ts";
 import type { Names } from "../nats/subjects.ts";
@@ -24,6 +24,7 @@ import type { PayloadRef } from "../protocol/work.ts";
 import { readDuration } from "../workflow/duration.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { forEachRun, outcomeOf } from "./bulk.ts";
+import { APPLIED_LATER } from "./cluster/inbox-commands.ts";
 import type { NodeCalls } from "./cluster/node-calls.ts";
 import type { ClusterMembers } from "./cluster/node-views.ts";
 import { ClusterApi } from "./cluster-api.ts";
@@ -131,15 +132,46 @@ export class Api {
   // ---------------------------------------------------------------- runs
 
   async #create(request: Operations["run.create"]["request"]): Promise<RunView> {
-    const { run, partition } = await this.#accept(request);
-    return this.#get(run, partition);
+    const { run, partition, workflow } = await this.#accept(request);
+    return this.#accepted(run, partition, workflow, request);
+  }
+
+  /**
+   * The run, which is durable. Where its partition is on its way for so long that nobody can say more of it, as it was accepted: an error
+   * would have the caller ask again, and there would be two.
+   */
+  async #accepted(
+    id: string,
+    partition: number,
+    { name, spec }: CompiledWorkflow,
+    { input, priority = 0, metadata = {} }: Pick<Operations["run.create"]["request"], "input" | "priority" | "metadata">,
+  ): Promise<RunView> {
+    try {
+      return await this.#get(id, partition);
+    } catch (error) {
+      if (!isRequestError(error) || error.status !== 503) throw error;
+      const createdAt = iso(Date.now());
+      const { version } = spec;
+      return {
+        id,
+        workflow: name,
+        version,
+        status: "QUEUED",
+        input: input ?? null,
+        keys: [],
+        priority,
+        metadata,
+        createdAt,
+        steps: {},
+      };
+    }
   }
 
   /** Gives the id of the run, and where it is, once that is durable. */
   async #accept(
     request: Operations["run.create"]["request"],
     replayOf?: string,
-  ): Promise<{ readonly run: string; readonly partition: number }> {
+  ): Promise<{ readonly run: string; readonly partition: number; readonly workflow: CompiledWorkflow }> {
     const { newRunId, send } = this.#options;
     const placement = this.#options.placement();
     const workflow = await this.#latest(request.workflow);
@@ -163,8 +195,10 @@ export class Api {
       ...(replayOf !== undefined && { replayOf }),
       ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
     });
-    await send(partition, command);
-    return { run, partition };
+    await send(partition, command).catch((error: unknown) => {
+      if (!isRequestError(error) || error.reason !== APPLIED_LATER) throw error;
+    });
+    return { run, partition, workflow };
   }
 
   /** An inbox goes behind a snapshot; a large input is wanted for longer, by those who look at the run or replay it. */
@@ -263,8 +297,10 @@ export class Api {
   }
 
   async #replay(id: string): Promise<RunView> {
-    const { run, partition } = await this.#replayed(id, await this.#runs.one("source", "run.replay", id));
-    return this.#get(run, partition);
+    const seen = await this.#runs.one("source", "run.replay", id);
+    const { run, partition, workflow } = await this.#replayed(id, seen);
+    const { input, priority, metadata } = known(id, seen).view;
+    return this.#accepted(run, partition, workflow, { input, priority, metadata: { ...metadata } });
   }
 
   async #replayMany(ids: readonly string[]): Promise<Operations["run.replayMany"]["reply"]> {
@@ -276,7 +312,7 @@ export class Api {
   async #replayed(
     id: string,
     seen: SeenRun<"source"> | undefined,
-  ): Promise<{ readonly run: string; readonly partition: number }> {
+  ): Promise<{ readonly run: string; readonly partition: number; readonly workflow: CompiledWorkflow }> {
     const { view, ref } = known(id, seen);
     const { workflow, metadata, priority, input = null } = view;
     const stored = view.input !== undefined || ref === undefined ? { input } : await this.#storedInput(ref);

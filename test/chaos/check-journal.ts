@@ -60,6 +60,7 @@ function checkChain(partition: number, messages: readonly JournalMessage[]): Vio
   const violations: Violation[] = [];
   let last = 0;
   let epoch = -Infinity;
+  let owner: unknown;
   let inbox = 0;
   for (const { seq, previous, batch } of messages) {
     const broken = (rule: "journal-chain" | "owner-epochs", text: string): void => {
@@ -73,9 +74,12 @@ function checkChain(partition: number, messages: readonly JournalMessage[]): Vio
     for (const fact of batch.f as readonly (Fact | OwnerFact)[]) {
       if (fact.k !== "owner") continue;
       const { epoch: claimed, node } = fact as OwnerFact;
-      if (typeof claimed !== "number" || claimed <= epoch)
+      // One that could not be sure of its first claim repeats it.
+      const isRepeated = claimed === epoch && node === owner;
+      if (typeof claimed !== "number" || (claimed <= epoch && !isRepeated))
         broken("owner-epochs", `${String(node)} claims it with epoch ${String(claimed)} after epoch ${epoch}`);
       else epoch = claimed;
+      owner = node;
     }
   }
   return violations;

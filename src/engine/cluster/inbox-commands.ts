@@ -2,7 +2,7 @@
  * Commands for partitions, from whichever node: put into the inbox once, and waited for until the owner has applied them, whoever is
  * the owner by then. Also the other end of that waiting.
  */
-import { isRequestError } from "../../errors.ts";
+import { isRequestError, RequestError } from "../../errors.ts";
 import type { Command } from "../../protocol/commands.ts";
 import type { AppliedInboxes } from "./applied-inboxes.ts";
 import type { NodeCalls } from "./node-calls.ts";
@@ -25,6 +25,8 @@ interface AppliedRequest {
   readonly seq: number;
 }
 
+/** Reason of an error: the command is durable, and nobody needs to send it again. */
+export const APPLIED_LATER = "APPLIED_LATER";
 const APPLIED = "node.applied";
 /** An owner with a long inbox says that it lives, so often. */
 const HOLD_MS = 1_000;
@@ -53,7 +55,7 @@ export class InboxCommands {
 
   /**
    * Resolves once the command is applied and durable. Rejects with what the publish failed with: it is never put there twice; and with
-   * RequestError 503 when the partition had no owner for too long: it will be applied.
+   * RequestError 503 (`APPLIED_LATER`) when the partition had no owner for too long: it is durable, and will be applied.
    */
   async send(partition: number, command: Command): Promise<void> {
     const { applied, publish } = this.#options;
@@ -95,7 +97,16 @@ export class InboxCommands {
       this.#asking.delete(partition);
     } catch (error) {
       this.#asking.delete(partition);
-      for (const waiter of waiters) waiter.reject(error);
+      const later = isRequestError(error) && error.status === 503 ? appliedLater(partition, error) : error;
+      for (const waiter of waiters) waiter.reject(later);
     }
   }
+}
+
+function appliedLater(partition: number, cause: unknown): RequestError {
+  return new RequestError(
+    `the command is stored, and will be applied when partition ${partition} has an owner again`,
+    { operation: "send", status: 503, reason: APPLIED_LATER },
+    { cause },
+  );
 }
