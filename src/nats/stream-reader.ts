@@ -30,7 +30,8 @@ export interface StreamReaderOptions {
 }
 
 const RETRY_MS = 250;
-const IDLE_HEARTBEAT_MS = 5_000;
+/** After two that did not come, another consumer is made. */
+const IDLE_HEARTBEAT_MS = 2_000;
 
 export class StreamReader {
   readonly #connection: Connection;
@@ -109,6 +110,7 @@ export class StreamReader {
           },
         });
         this.#messages = messages;
+        void this.#watch(messages, wake);
         // Stopped while it was being asked for: nobody else could close it.
         if (this.#stopped) await messages.close();
         await Promise.race([messages.closed(), interrupted]);
@@ -134,6 +136,15 @@ export class StreamReader {
       }
       if (failed && !this.#stopped) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
+  }
+
+  /**
+   * A consumer of ours lives on one server of a cluster. Where that one is lost, the library asks for it until it is back, and reads
+   * nothing: a new one is made elsewhere instead.
+   */
+  async #watch(messages: ConsumerMessages, interrupt: () => void): Promise<void> {
+    for await (const { type } of messages.status())
+      if (type === "heartbeats_missed" || type === "consumer_not_found" || type === "consumer_deleted") interrupt();
   }
 
   #handle(message: JsMsg): Promise<void> | undefined {
