@@ -220,11 +220,10 @@ describe("a cron with seconds", () => {
     const scheduled = await cluster.client.run("later", {}, { delay: "2500ms" });
     await waitFor(() => ticks().length >= 2, { what: "two ticks" });
 
-    // One that stands by, while the other runs; then that one is killed.
-    const standby = cluster.launchEngine({ lease: "500ms", name: "second", dataDir: "second" });
-    await standby.waitForOutput("another engine node holds the lease");
+    const second = cluster.launchEngine({ lease: "500ms", name: "second", dataDir: "second" });
+    await second.waitForOutput("the engine is ready");
     await cluster.engine.kill();
-    await standby.waitForOutput("the engine is ready");
+    await second.waitForOutput("gives no sign of life");
     const before = ticks().length;
     await waitFor(() => ticks().length >= before + 2, { what: "two ticks of the second engine" });
     expect(await scheduled.result({ timeout: "10s" })).toEqual({ work: "done" });

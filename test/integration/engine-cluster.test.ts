@@ -72,7 +72,7 @@ it("answers requests that come while partitions move, and keeps limits through i
   const { url } = await startTestServer();
   const first = await startNode(url, "a");
   const gates = new Gates();
-  let active = new Map<string, number>();
+  const active = new Map<string, number>();
   let most = 0;
   const limited = defineWorkflow({
     name: "limited",
