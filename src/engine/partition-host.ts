@@ -9,7 +9,7 @@ import { journalMessageBefore, PartitionStream, type SnapshotManifest } from "..
 import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Counters } from "./counters.ts";
-import { decodeBatch, encodeBatch, type Fact, type SnapshotLine } from "./facts.ts";
+import { type Batch, decodeBatch, encodeBatch, type Fact, type SnapshotLine } from "./facts.ts";
 import type { HistoryPort } from "./history-port.ts";
 import { type EffectHandler, type Input, type Journal, Partition } from "./partition.ts";
 import type { PartitionCore } from "./partition-core.ts";
@@ -39,6 +39,15 @@ export interface PartitionHostOptions {
   /** A journal message that cannot be used. */
   readonly onUnreadable: (message: ReadMessage, error: unknown) => void;
   readonly logger: Logger;
+}
+
+/** Undefined for what is none: recovery puts it aside. */
+function readBatch(text: string): Batch | undefined {
+  try {
+    return decodeBatch(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The journal lacks messages that were acknowledged: what is left of it would be taken for the truth. */
@@ -161,7 +170,7 @@ export class PartitionHost {
     for (;;) {
       const last = await this.stream.open();
       // A later owner writes its epoch before all else; and what it writes after this look makes the append below fail.
-      const before = last === undefined ? undefined : decodeBatch(last);
+      const before = last === undefined ? undefined : readBatch(last);
       if ((before?.e ?? 0) > epoch) throw new NotOwnerError(`partition ${this.number} is another node's`);
       const fact: Fact = { k: "owner", at: Date.now(), node, epoch };
       const { outcome } = await this.stream.append(encodeBatch(before?.in ?? 0, undefined, [JSON.stringify(fact)], epoch));

@@ -38,11 +38,20 @@ export interface OpenHistoryOptions {
 
 const MAX_RUNS = 500_000;
 
-/** Resolves when the file is open, or could not be opened: then it is tried again, and meanwhile reads are refused. */
+/** Engine nodes that share a folder have a file each. */
+const MAX_FILES = 16;
+
+/**
+ * Resolves when the file is open, or could not be opened: then it is tried again, and meanwhile reads are refused. Where another process
+ * has it, the next one is taken: `history.2.db`, ….
+ */
 export async function openHistory(options: OpenHistoryOptions): Promise<NodeHistory> {
-  const history = new NodeHistory(options);
-  await history.start();
-  return history;
+  for (let number = 1; ; number++) {
+    const history = new NodeHistory(options, number);
+    await history.start();
+    if (number === MAX_FILES || history.unavailable?.includes("database is locked") !== true) return history;
+    await history.stop();
+  }
 }
 
 export class NodeHistory {
@@ -51,7 +60,8 @@ export class NodeHistory {
   readonly #readJournal: ReadJournal | undefined;
   readonly #feeds = new Map<number, HistoryFeed>();
 
-  constructor(options: OpenHistoryOptions) {
+  /** `number`: of the file, from 1. */
+  constructor(options: OpenHistoryOptions, number = 1) {
     const {
       dataDir,
       prefix,
@@ -68,7 +78,10 @@ export class NodeHistory {
     this.#logger = logger.child({ component: "history" });
     this.#readJournal = readJournal;
     const settings: HistoryOptions = {
-      file: join(dataDir, prefix === DEFAULT_PREFIX ? "history.db" : `history.${prefix}.db`),
+      file: join(
+        dataDir,
+        ["history", ...(prefix === DEFAULT_PREFIX ? [] : [prefix]), ...(number === 1 ? [] : [number]), "db"].join("."),
+      ),
       logger: this.#logger,
       eventsStream: createNames(prefix).eventsStream,
       retention: { maxAgeMs: retentionMs, maxRuns, ...(maxBytes !== undefined && { maxBytes }) },

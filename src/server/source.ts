@@ -90,7 +90,7 @@ export class NatsSource implements Source {
     if (connection === undefined) return this.#notConnected();
     if (!connection.isConnected) return `the connection to NATS at ${connection.servers.join(", ")} is lost`;
     if (engine !== undefined && !engine.ready)
-      return "this engine node does not own the partitions: it starts, or stands by while another one does";
+      return "this engine node is not a member of its cluster yet";
     try {
       const timeoutMs = READY_TIMEOUT_MS;
       const answer =

@@ -467,7 +467,7 @@ describe("garbage on the subjects of the cluster itself", () => {
 });
 
 describe("a foreign message in a journal", () => {
-  it("ends this life of the engine, which starts again by itself, keeps the message aside and has lost nothing", async () => {
+  it("has the engine drop the partition and recover it, keep the message aside and lose nothing", async () => {
     const own = await startCluster({ workflows: ["hostile"] });
     const held: RunView[] = [];
     for (let n = 0; n < 16; n++) held.push(await (await own.client.run("keyed", { key: `k${n}`, n, gate: "journal" })).get());
@@ -481,7 +481,7 @@ describe("a foreign message in a journal", () => {
     cluster = own;
     for (let partition = 0; partition < 8; partition++)
       await rejection(`sluice.rejected.journal.${partition}`, `garbage ${partition}`);
-    expect(own.engine.stderr).toContain("another engine node wrote to the journal");
+    expect(own.engine.stderr).toContain("another engine node has taken this partition over");
     expect(own.engine.ended).toBe(false);
   });
 });

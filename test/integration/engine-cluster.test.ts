@@ -162,6 +162,22 @@ it("takes turns between keys whose partitions are on different nodes", { timeout
   }
 });
 
+it("gives each of several nodes that share a data folder a history of its own", { timeout: 60_000 }, async () => {
+  const { url } = await startTestServer();
+  const dataDir = await temporaryFolder();
+  const options = { servers: url, logger, lease: "1s", partitions: PARTITIONS, dataDir } as const;
+  const engines = [await startEngine({ ...options, name: "a" }), await startEngine({ ...options, name: "b" })];
+  for (const engine of engines) onCleanup(() => engine.stop());
+  const worker = await startWorker({ servers: url, workflows: [echo], logger });
+  onCleanup(() => worker.stop());
+  const client = await connect({ servers: url, logger });
+  onCleanup(() => client.close());
+  const runs = await Promise.all([1, 2, 3, 4].map((n) => client.run(echo, n)));
+  await within(10_000, "4 runs", Promise.all(runs.map((run) => run.result())));
+  for (const engine of engines)
+    await waitFor(async () => (await engine.call("run.count", { status: "SUCCEEDED" })).count === 4, { what: "4 runs" });
+});
+
 it("can be stopped while it starts", async () => {
   const { url } = await startTestServer();
   await startNode(url, "a");
