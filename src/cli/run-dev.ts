@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { startEmbeddedNats } from "../dev/embedded-nats.ts";
 import type { NatsServer } from "../dev/nats-server.ts";
+import { createEngine } from "../engine/index.ts";
 import type { Dashboard } from "../server/index.ts";
 import { version } from "../version.ts";
 import { EXIT_FAILED, SilentExit } from "./cli-error.ts";
@@ -14,7 +15,6 @@ import type { Cli } from "./cli.ts";
 import { dashboardOptions, redactOf } from "./dashboard-options.ts";
 import type { DevCommandOptions } from "./commands/dev.ts";
 import { removeDevRecord, writeDevRecord } from "./dev-record.ts";
-import { EngineKeeper } from "./engine-keeper.ts";
 import { findExampleFiles } from "./example-files.ts";
 import type { WorkerReadyMessage } from "./run-worker.ts";
 import { exitCodeOf, onStopSignals } from "./signals.ts";
@@ -37,7 +37,7 @@ export async function runDev(cli: Cli, files: readonly string[], options: DevCom
   });
   const stopped = signals.first.then(() => "stopped" as const);
   try {
-    const failed = dev.start(files).then(() => dev.failed);
+    const failed = dev.start(files).then(() => dev.ended);
     // A rejection after the end is nobody's any more.
     failed.catch(() => undefined);
     if ((await Promise.race([stopped, failed])) === "stopped") cli.say("stopping (Ctrl-C again ends it at once)");
@@ -53,23 +53,21 @@ class Dev {
   readonly #options: DevCommandOptions;
   readonly #dataFolder: string;
   #nats: NatsServer | undefined;
-  #engine: EngineKeeper | undefined;
+  #engine: ReturnType<typeof createEngine> | undefined;
   #dashboard: Dashboard | undefined;
   #worker: WorkerProcess | undefined;
   #starting: Promise<void> = Promise.resolve();
   #stopping = false;
-  /** Rejects when something ends that cannot be started again. */
-  readonly failed: Promise<never>;
-  #fail: (error: unknown) => void = () => undefined;
 
   constructor(cli: Cli, options: DevCommandOptions) {
     this.#cli = cli;
     this.#options = options;
     this.#dataFolder = resolve(cli.folder, options.dataDir);
-    this.failed = new Promise((_, reject) => {
-      this.#fail = reject;
-    });
-    this.failed.catch(() => undefined);
+  }
+
+  /** Resolves when the engine node has ended. */
+  get ended(): Promise<void> {
+    return this.#engine?.closed ?? Promise.resolve();
   }
 
   start(files: readonly string[]): Promise<void> {
@@ -112,7 +110,7 @@ class Dev {
     // The server that is started here knows no users.
     const connection = nats === undefined ? target.connection : { servers };
 
-    this.#engine = new EngineKeeper({
+    this.#engine = createEngine({
       ...connection,
       prefix,
       dataDir: this.#dataFolder,
@@ -120,14 +118,17 @@ class Dev {
       redact: redactOf(this.#options),
       logger,
     });
-    void this.#engine.failed.catch(this.#fail);
     const page = dashboardOptions(this.#options, env, this.#engine);
     if (page !== undefined) {
       const { startDashboard } = await import("../server/index.ts");
       this.#dashboard = await startDashboard({ ...page, ...connection, prefix, logger });
       if (this.#stopping) return;
     }
-    await this.#engine.start();
+    try {
+      await this.#engine.start();
+    } catch (error) {
+      if (!this.#stopping) throw error;
+    }
     if (this.#stopping) return;
 
     const natsUrl = servers.join(",");

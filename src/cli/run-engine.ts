@@ -1,18 +1,18 @@
 /** What `sluice engine` does: runs an engine node until it is told to stop. */
 import { resolve } from "node:path";
+import { createEngine } from "../engine/index.ts";
 import type { Dashboard } from "../server/index.ts";
 import type { Cli } from "./cli.ts";
 import { dashboardOptions, redactOf } from "./dashboard-options.ts";
 import type { EngineCommandOptions } from "./commands/engine.ts";
 import { DATA_FOLDER } from "./dev-record.ts";
-import { EngineKeeper } from "./engine-keeper.ts";
 import { exitCodeOf, onStopSignals } from "./signals.ts";
 import { findTarget } from "./target.ts";
 
 export async function runEngine(cli: Cli, options: EngineCommandOptions): Promise<void> {
   const logger = await cli.logger(options.logLevel, "info");
   const target = await findTarget(options, cli.env, cli.folder);
-  const engine = new EngineKeeper({
+  const engine = createEngine({
     ...target.connection,
     prefix: target.prefix,
     dataDir: resolve(cli.folder, options.dataDir ?? DATA_FOLDER),
@@ -20,8 +20,6 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
     redact: redactOf(options),
     ...(options.historyMaxBytes === undefined ? {} : { historyMaxBytes: options.historyMaxBytes }),
     ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
-    ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
-    ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.replicas === undefined ? {} : { replicas: options.replicas }),
     ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),
@@ -34,12 +32,12 @@ export async function runEngine(cli: Cli, options: EngineCommandOptions): Promis
   const signals = onStopSignals((signal) => process.exit(exitCodeOf(signal)));
   let dashboard: Dashboard | undefined;
   try {
-    // First, so that who looks sees an engine node that starts, or stands by.
+    // First, so that who looks sees an engine node that starts.
     if (page !== undefined) {
       const { startDashboard } = await import("../server/index.ts");
       dashboard = await startDashboard({ ...page, ...target.connection, prefix: target.prefix, logger });
     }
-    await Promise.race([signals.first, engine.start().then(() => engine.failed)]);
+    await Promise.race([signals.first, engine.start().then(() => engine.closed)]);
   } finally {
     await dashboard?.stop();
     await engine.stop();
