@@ -62,7 +62,8 @@ describe("the journal of a partition", () => {
     await first.writeSnapshot(["{}"], first.lastJournalSeq, seq);
     await first.purge(first.lastJournalSeq, seq);
     expect(await journalOf(first)).toEqual(["c"]);
-    expect(await second.open()).toMatchObject({ inboxSeq: seq });
+    await second.open();
+    expect(await second.manifest()).toMatchObject({ inboxSeq: seq });
     expect(await second.lastInboxSeq()).toBe(0);
     expect(second.lastJournalSeq).toBe(first.lastJournalSeq);
     expect((await second.append("d")).outcome).toBe("committed");
