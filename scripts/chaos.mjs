@@ -1,6 +1,5 @@
 /**
- * `npm run test:chaos -- --minutes 30 [--seed N] [--rate N]`: the chaos test for as long as wanted. Without `--minutes`, as long as in
- * `npm test`. Builds first, since it runs the built command line.
+ * `npm run test:chaos -- --minutes 30 [--seed N] [--rate N]`: the chaos test for as long as wanted. Without `--minutes`, for one. Builds first, since it runs the built command line.
  */
 import { spawnSync } from "node:child_process";
 import { dirname, resolve } from "node:path";
@@ -11,7 +10,7 @@ const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const VARIABLES = { minutes: "SLUICE_CHAOS_MINUTES", seed: "SLUICE_CHAOS_SEED", rate: "SLUICE_CHAOS_RATE" };
 
 const { values } = readArguments();
-const env = { ...process.env };
+const env = { SLUICE_CHAOS_MINUTES: "1", ...process.env };
 for (const [name, text] of Object.entries(values)) {
   const value = Number(text);
   if (!(value > 0) || (name === "seed" && !Number.isSafeInteger(value)))

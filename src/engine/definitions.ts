@@ -224,6 +224,8 @@ export class Definitions {
       if (error instanceof DeposedError) throw unavailable();
       throw error;
     }
+    // One that ended meanwhile has passed it without taking it in: the next router does.
+    if (this.workflows.get(name, version) === undefined && router() !== reader) throw unavailable();
     if (this.workflows.get(name, version) === undefined)
       throw new RequestError(`${operation}: workflow "${name}" was not accepted; see the engine's log`, {
         operation,

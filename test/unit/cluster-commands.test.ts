@@ -116,7 +116,7 @@ describe("a command", () => {
 
   it("fails with 503 when the partition has no owner for too long, and was published once", async () => {
     const inboxes = newInboxes({ patienceMs: 50 });
-    await expect(inboxes.send(0).done).rejects.toMatchObject({ status: 503, reason: "ENGINE_UNAVAILABLE" });
+    await expect(inboxes.send(0).done).rejects.toMatchObject({ status: 503, reason: "APPLIED_LATER" });
     expect(inboxes.published).toHaveLength(1);
   });
 
