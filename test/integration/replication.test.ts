@@ -82,7 +82,8 @@ describe("on a cluster of three servers", () => {
     expect(await copies(urls[0] ?? "")).toEqual(each(3));
     const worker = await startWorker({ servers: urls, workflows: [echo], logger: silent });
     onCleanup(() => worker.stop());
-    const client = await connect({ servers: urls, logger: silent, timeout: "30s" });
+    // Not of the one that is lost: a request that starts a run is not sent twice, and fails with its connection.
+    const client = await connect({ servers: urls.slice(0, 2), logger: silent, timeout: "30s" });
     onCleanup(() => client.close());
     expect(await (await client.run(echo, 1)).result()).toEqual({ echo: 1 });
     await servers[2]?.kill();
