@@ -59,6 +59,8 @@ export interface ClusterNodeOptions {
 
 const KEYS_TIMEOUT_MS = 10_000;
 const HEALTH_TICK_MS = 1_000;
+/** How long an engine that ends waits for NATS, and for those who take over. */
+const LEAVE_TIMEOUT_MS = 10_000;
 const MAX_SLOT_CHARS = 128 * 1024;
 /** Beyond a failover, so that requests wait through one. */
 const PATIENCE_MARGIN_MS = 5_000;
@@ -108,6 +110,7 @@ export class ClusterNode {
       newId: () => newId().toLowerCase(),
       partitions: cluster.partitions,
       ttlMs: settings.leaseMs,
+      leaveTimeoutMs: LEAVE_TIMEOUT_MS,
       logger,
       announce: () => connection.publish(names.mapChanged, ""),
       info: () => this.#sessionInfo(),
