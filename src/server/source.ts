@@ -89,8 +89,7 @@ export class NatsSource implements Source {
     const connection = this.#connection;
     if (connection === undefined) return this.#notConnected();
     if (!connection.isConnected) return `the connection to NATS at ${connection.servers.join(", ")} is lost`;
-    if (engine !== undefined && !engine.ready)
-      return "this engine node is not a member of its cluster yet";
+    if (engine !== undefined && !engine.ready) return "this engine node is not a member of its cluster yet";
     try {
       const timeoutMs = READY_TIMEOUT_MS;
       const answer =
