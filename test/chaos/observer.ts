@@ -30,8 +30,8 @@ export class Observer {
   }
 
   /** Ended with the test. */
-  static async start(servers: readonly string[], partitions: number): Promise<Observer> {
-    const logger = pino({ level: "silent" });
+  static async start(servers: readonly string[], partitions: number, logFile: string): Promise<Observer> {
+    const logger = pino({ level: "debug" }, pino.destination({ dest: logFile, sync: true }));
     const observer = new Observer(await connectNats({ servers, name: "chaos observer", logger }));
     onCleanup(async () => await observer.stop());
     const names = createNames();
@@ -81,6 +81,23 @@ export class Observer {
       await check(partition, "journal message", names.journal(partition), ends.get(partition));
     }
     return lost;
+  }
+
+  /** Partitions whose journal ends elsewhere than it was read to, in words. */
+  async unread(): Promise<string[]> {
+    const names = createNames();
+    const found: string[] = [];
+    const ends = new Map(this.journal.map(({ partition, seq }) => [partition, seq]));
+    for (const [partition, reader] of this.#readers.entries()) {
+      const request = JSON.stringify({ last_by_subj: names.journal(partition) });
+      const answer = await this.#connection.request(`$JS.API.STREAM.MSG.GET.${names.partitionStream(partition)}`, request);
+      const last = answer.json<{ message?: { seq: number } }>().message?.seq ?? 0;
+      if (last !== (ends.get(partition) ?? 0))
+        found.push(
+          `the observer has read partition ${partition} up to ${ends.get(partition) ?? 0} (next ${reader.nextSeq}); its journal ends at ${last}`,
+        );
+    }
+    return found;
   }
 
   async stop(): Promise<void> {

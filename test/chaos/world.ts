@@ -7,6 +7,7 @@ import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AnyWorkflow } from "sluice";
 import { type HandlerRecord, now, readRecords } from "../acceptance/support/records.ts";
+import { createNames } from "../../src/nats/subjects.ts";
 import { natsServerBinary } from "../support/nats.ts";
 import { waitFor } from "../support/wait.ts";
 import type { History, Probe, Trouble, WorkflowRules } from "./history.ts";
@@ -68,7 +69,7 @@ export class World {
     await Promise.all(workers.map((worker) => worker.ready()));
     const links = await Links.open("client", nats);
     const load = await Load.connect(links.urls, seed);
-    const observer = await Observer.start(nats.urls, ENGINE.partitions);
+    const observer = await Observer.start(nats.urls, ENGINE.partitions, join(folder, "observer.log"));
     return new World({ folder, nats, engines, workers, load, observer });
   }
 
@@ -202,6 +203,10 @@ export class World {
       (await this.#try("runs could not be listed", () => all(client.runs.list({ size: 1_000, fields: "row" })))) ?? [];
     const heldGroups = (await this.#try("groups could not be listed", () => all(client.groups.list({ size: 1_000 })))) ?? [];
     const workers = (await this.#try("workers could not be listed", () => all(client.workers.list()))) ?? [];
+    // What the observer has not read, the checker would take for never written.
+    const unread = (await this.#try("the observer could not be checked", () => this.observer.unread())) ?? [];
+    this.#failures.push(...unread);
+    await this.#try("the servers' states could not be read", () => this.#noteDifferences());
     const lostByServers = await this.observer.lostByServers();
     for (const { name, lives } of this.processes)
       for (const { end, output = "" } of lives)
@@ -231,6 +236,15 @@ export class World {
       lostByServers,
       failures: this.#failures,
     };
+  }
+
+  /** Replicas that do not hold the same, once all is quiet. */
+  async #noteDifferences(): Promise<void> {
+    const names = createNames();
+    for (let partition = 0; partition < ENGINE.partitions; partition++) {
+      const states = await this.nats.streamStates(names.partitionStream(partition));
+      if (new Set(states).size > 1) this.note(`the servers differ in partition ${partition}: ${states.join(" | ")}`);
+    }
   }
 
   #records() {
