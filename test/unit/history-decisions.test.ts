@@ -96,7 +96,7 @@ describe("the decision log of a group", () => {
       if (index > 0) facts.push({ k: "admitted", at, run: run(index), by: run(index - 1) });
       facts.push({ k: "finished", at: at + 100, run: run(index), status: "SUCCEEDED" });
     }
-    const batches = Array.from({ length: facts.length / 2_000 }, (_, index) => ({
+    const batches = Array.from({ length: Math.ceil(facts.length / 2_000) }, (_, index) => ({
       partition: 0,
       previous: index,
       seq: index + 1,
