@@ -227,6 +227,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await page.getByRole("dialog").getByRole("button", { name: "Cancel 600 runs" }).click();
     const bar = page.getByRole("region", { name: "Cancelling runs" });
     await bar.getByText("200 done, 400 left").waitFor();
+    await soon(() => asked).toBe(2);
     await bar.getByRole("button", { name: "Stop" }).click();
     await bar.getByText("stopping …").waitFor();
     // What is under way ends; nothing follows it.
