@@ -150,9 +150,8 @@ export class PartitionHost {
     this.stream.stop();
   }
 
-  /** Drops the state at once, without a word to anyone. */
+  /** Drops the state at once, without a word to anyone, also in the midst of giving back: that ends then. */
   drop(): void {
-    if (this.#mode === "over") return;
     this.#mode = "over";
     this.partition.abandon();
     this.stream.stop();
