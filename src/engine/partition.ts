@@ -68,6 +68,8 @@ export type Input =
   | { readonly type: "confirmed"; readonly to: number; readonly n: number }
   | { readonly type: "rules"; readonly limit: string; readonly rules: LimitRules }
   | { readonly type: "crons"; readonly workflow: CompiledWorkflow }
+  /** Limits have moved, or don't: runs that were held for that go on. */
+  | { readonly type: "homes" }
   /** Reads: called with the core once everything before it is durable. */
   | { readonly type: "read"; readonly read: (core: PartitionCore) => void };
 
@@ -307,6 +309,9 @@ export class Partition {
         return true;
       case "crons":
         core.setCrons(input.workflow);
+        return true;
+      case "homes":
+        core.placeHeld();
         return true;
       case "read":
         core.afterCommit(() => input.read(core));
