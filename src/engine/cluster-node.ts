@@ -301,7 +301,7 @@ export class ClusterNode {
     this.#keyer.stop();
     this.#outbound.stop();
     this.#calls.stop();
-    await this.#followers?.stop();
+    this.#followers?.stop();
   }
 
   /** `ready`: of the engine node. */
