@@ -217,7 +217,11 @@ export class ClusterNode {
       history: () => history,
       journalSeq,
     };
-    this.#health = new Health({ ...sources, countRejected: () => countMessages(connection, names.rejectedStream) });
+    this.#health = new Health({
+      ...sources,
+      isRefused: (partition) => this.#roles.host(partition)?.stream.refusedSince !== undefined,
+      countRejected: () => countMessages(connection, names.rejectedStream),
+    });
     this.#api = new Api({
       ...sources,
       workflows,
