@@ -477,7 +477,7 @@ export class ClusterNode {
       schedule: this.#rounds.schedule,
       pump: () => this.#dispatcher.pump(),
       prepare: () => this.#definitions.refresh(),
-      toInput: (message) => this.#inputs.toInput(partition, message),
+      toInput: (message, isOver) => this.#inputs.toInput(partition, message, isOver),
       keepFrom: (journalSeq) => this.#keepFrom(partition, journalSeq),
       onFenced: () => {
         this.#roles.drop(partition);
