@@ -13,6 +13,12 @@ const MAX_WAIT_MS = 500;
 /** A leader that is gone never answers. */
 const ATTEMPT_MS = 3_000;
 
+export interface PublishOnceOptions {
+  /** The server keeps one message of an id, whoever sends it again: for as long as the stream's window says. Default: one of its own. */
+  readonly id?: string | undefined;
+  readonly timeoutMs?: number;
+}
+
 /**
  * @throws RequestError: with status 503 when no server took it in time, and it is certain that none will; with 504 (`OUTCOME_UNKNOWN`) when
  * one may have. What else `Connection.publishAcked` rejects with.
@@ -21,9 +27,9 @@ export async function publishOnce(
   connection: Connection,
   subject: string,
   data: string,
-  timeoutMs = 10_000,
+  { id = nuid(), timeoutMs = 10_000 }: PublishOnceOptions = {},
 ): Promise<PublishAck> {
-  const headers = { "Nats-Msg-Id": nuid() };
+  const headers = { "Nats-Msg-Id": id };
   const deadline = performance.now() + timeoutMs;
   let unknown = false;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {
