@@ -30,6 +30,11 @@ export interface StreamReaderOptions {
 }
 
 const RETRY_MS = 250;
+/**
+ * How long the making of a consumer may take, at first and at most. A cluster that has just lost a server places some there, without an
+ * answer; asking again finds another.
+ */
+const MAKE_TIMEOUT_MS = { first: 1_500, most: 12_000 };
 /** After two that did not come, another consumer is made. */
 const IDLE_HEARTBEAT_MS = 2_000;
 
@@ -42,6 +47,8 @@ export class StreamReader {
   #running: Promise<void> | undefined = undefined;
   #stopped = false;
   #unlisten: (() => void) | undefined = undefined;
+  #stop: () => void = () => undefined;
+  readonly #whenStopped = new Promise<undefined>((resolve) => (this.#stop = () => resolve(undefined)));
 
   constructor(connection: Connection, options: StreamReaderOptions) {
     this.#connection = connection;
@@ -71,25 +78,30 @@ export class StreamReader {
     this.#running = this.#run();
   }
 
+  /** Resolves when no message comes any more. Does not wait for the server. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#unlisten?.();
+    this.#stop();
     await this.#messages?.close();
     await this.#running;
   }
 
   async #run(): Promise<void> {
     const { stream, subject, logger, window = 1_000 } = this.#options;
+    let timeout = MAKE_TIMEOUT_MS.first;
     while (!this.#stopped && !this.#connection.isClosed) {
       let failed = false;
       try {
-        const consumer = await jetstream(this.#connection.nats).consumers.get(stream, {
+        const making = jetstream(this.#connection.nats, { timeout }).consumers.get(stream, {
           ...(subject !== undefined && { filter_subjects: subject }),
           deliver_policy: DeliverPolicy.StartSequence,
           opt_start_seq: this.#next,
           inactive_threshold: 30_000,
         });
-        if (this.#stopped) return;
+        const consumer = await Promise.race([making, this.#whenStopped]);
+        if (consumer === undefined) return;
+        timeout = MAKE_TIMEOUT_MS.first;
         let held: Promise<void> | undefined;
         let thrown: unknown;
         let wake: () => void = () => undefined;
@@ -128,6 +140,7 @@ export class StreamReader {
       } catch (error) {
         if (this.#stopped) return;
         failed = true;
+        timeout = Math.min(2 * timeout, MAKE_TIMEOUT_MS.most);
         const denied = permissionDenied(`reading ${subject ?? stream}`, error);
         if (denied === undefined) logger.debug({ err: error, stream, subject }, "reading a stream was interrupted; trying again");
         else logger.error({ err: denied, stream, subject }, "a stream cannot be read");

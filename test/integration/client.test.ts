@@ -80,7 +80,15 @@ describe("connecting", () => {
     await client.close();
     await expect(connect({ servers: `nats://ada:no@${address}`, logger })).rejects.toMatchObject({
       code: "NATS_UNAVAILABLE",
-      message: expect.stringMatching(/authorization violation/),
+      message: `NATS at nats://${address} lets nobody in with this login: authorization violation`,
+    });
+    await expect(connect({ servers: server.url, logger })).rejects.toThrow(
+      "lets nobody in without a login: authorization violation",
+    );
+    await expect(connect({ servers: server.url, creds: "/no/such.creds", logger })).rejects.toMatchObject({
+      code: "OPTIONS_INVALID",
+      path: "creds",
+      message: expect.stringMatching(/^expected 'creds' to be the path of a .creds file, or its text: ENOENT/),
     });
   });
 });

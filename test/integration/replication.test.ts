@@ -55,11 +55,15 @@ describe("on one server", () => {
     expect(await copies(server.url)).toEqual(each(1));
   });
 
-  it("asking for three copies is an error that says why", async () => {
+  it.each(["new", "set up already"])("asking for three copies is an error that says why: where it is %s", async (how) => {
     const server = await startTestServer();
+    if (how !== "new") await setUp(server.url);
     const error = await startEngine(await settings(server.url, { replicas: 3 })).catch((thrown: unknown) => thrown);
     expect(isNatsUnavailableError(error)).toBe(true);
     expect(String(error)).toMatch(/expected a NATS cluster, since 'replicas' is 3; the server at 127\.0\.0\.1:\d+ runs alone/);
+    // And nothing was changed: this server would take it for what is there.
+    await setUp(server.url, { replicas: 1 });
+    expect(await copies(server.url)).toEqual(each(1));
   });
 });
 

@@ -178,6 +178,10 @@ describe("a partition whose stream is full", () => {
       { what: "the partition to stand still" },
     );
     expect(log.filter((line) => line.includes("the stream of a partition is full")).length).toBeGreaterThan(0);
+    expect(await client.health()).toMatchObject({
+      verdict: "stuck",
+      sentence: expect.stringMatching(/still: NATS does not take/),
+    });
 
     await manager.streams.update("SLUICE_P0", { max_bytes: -1 });
     await waitFor(() => engine.stats().partitionsRefused === 0, { what: "the partition to go on" });
