@@ -88,6 +88,8 @@ export interface PartitionOptions {
   readonly maxPayloadBytes: number;
   /** Facts between two snapshots, at least; also at least as many as there are runs, so that snapshots cost a constant share. */
   readonly snapshotEvery: number;
+  /** Asked before each append: a snapshot is due after it, whatever the number of facts. */
+  readonly wantsSnapshot?: () => boolean;
   /** Frees and assigns slots after each round of inputs. */
   readonly pump: () => void;
   /** Runs a round soon. Under load, the later the better: the more has arrived by then, the more goes into one journal message. */
@@ -372,8 +374,10 @@ export class Partition {
     const text = encodeBatch(batch.inboxSeq, batch.sources, batch.facts, this.#options.epoch);
     this.#factsSinceSnapshot += batch.facts.length;
     // Taken here, between two batches: the state is exactly what the journal says up to this message.
+    const { snapshotEvery, wantsSnapshot } = this.#options;
     const due =
-      this.#snapshotting === undefined && this.#factsSinceSnapshot >= Math.max(this.#options.snapshotEvery, core.runs.size);
+      this.#snapshotting === undefined &&
+      (this.#factsSinceSnapshot >= Math.max(snapshotEvery, core.runs.size) || wantsSnapshot?.() === true);
     const lines = due ? [...core.snapshotLines()] : undefined;
     this.#appending = true;
     void this.#append(batch, text, lines, inputBytes);
