@@ -45,7 +45,7 @@ export default defineConfig({
     setupFiles: [at("./test/support/setup.ts")],
     exclude: [...configDefaults.exclude, "dist/**"],
     projects: [
-      kind("unit", { timeoutSeconds: 10 }),
+      kind("unit", { timeoutSeconds: 30 }),
       kind("model", { timeoutSeconds: 120 }),
       kind("integration", { timeoutSeconds: 60, server: true }),
       kind("acceptance", { timeoutSeconds: 90, server: true, built: true }),

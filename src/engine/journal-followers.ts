@@ -90,17 +90,17 @@ export class JournalFollowers {
   }
 
   /**
-   * What lies behind the newest snapshot may be gone from the journal: its open runs are taken from there. Gives up to where the history
-   * has the journal.
+   * What lies behind the newest snapshot may be gone from the journal: its open runs are taken from there. Gives the position from which
+   * the journal is to be fed all the same: what it still has from before the snapshot tells of the runs that have ended.
    */
   async #catchUp(partition: number, follower: Follower): Promise<number> {
     const { history } = this.#options;
     const manifest = await follower.stream.manifest();
-    const position = await history.position(partition);
-    if (manifest === undefined || position >= manifest.journalSeq) return position;
-    const lines: string[] = [];
-    await follower.stream.readSnapshot(manifest, (line) => lines.push(line));
-    if (!follower.stopped) history.applySnapshot(partition, manifest.journalSeq, lines);
-    return manifest.journalSeq;
+    if (manifest !== undefined && (await history.position(partition)) < manifest.journalSeq) {
+      const lines: string[] = [];
+      await follower.stream.readSnapshot(manifest, (line) => lines.push(line));
+      if (!follower.stopped) history.applySnapshot(partition, manifest.journalSeq, lines);
+    }
+    return history.position(partition);
   }
 }

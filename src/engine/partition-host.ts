@@ -32,8 +32,8 @@ export interface PartitionHostOptions {
   readonly pump: () => void;
   /** Resolves when every workflow version that was in force until now is known here: the journal may speak of any of them. */
   readonly prepare: () => Promise<void>;
-  /** An input for a message of the inbox. A promise holds back what comes after it. */
-  readonly toInput: (message: ReadMessage) => Input | Promise<Input>;
+  /** An input for a message of the inbox. A promise holds back what comes after it, until `isOver`. */
+  readonly toInput: (message: ReadMessage, isOver: () => boolean) => Input | Promise<Input>;
   /** Up to here nobody needs the journal and the inbox any more, as far as others know. */
   readonly keepFrom: (journalSeq: number) => number;
   /** What is written is another's: this partition is dropped already. */
@@ -139,7 +139,7 @@ export class PartitionHost {
     const { partition } = this;
     this.#inbox = this.stream.readInbox(partition.core.inboxSeq, (message) => {
       this.#space.written(message.data.length);
-      const input = this.#options.toInput(message);
+      const input = this.#options.toInput(message, () => this.#mode === "over");
       if (!(input instanceof Promise)) {
         partition.enqueue(input);
         return partition.room();
@@ -164,9 +164,8 @@ export class PartitionHost {
     this.stream.stop();
   }
 
-  /** Drops the state at once, without a word to anyone. */
+  /** Drops the state at once, without a word to anyone, also in the midst of giving back: that ends then. */
   drop(): void {
-    if (this.#mode === "over") return;
     this.#mode = "over";
     this.partition.abandon();
     this.#space.stop();

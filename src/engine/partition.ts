@@ -68,6 +68,8 @@ export type Input =
   | { readonly type: "confirmed"; readonly to: number; readonly n: number }
   | { readonly type: "rules"; readonly limit: string; readonly rules: LimitRules }
   | { readonly type: "crons"; readonly workflow: CompiledWorkflow }
+  /** Limits have moved, or don't: runs that were held for that go on. */
+  | { readonly type: "homes" }
   /** Reads: called with the core once everything before it is durable. */
   | { readonly type: "read"; readonly read: (core: PartitionCore) => void };
 
@@ -168,7 +170,8 @@ export class Partition {
       this.#cancelTimer?.();
       await this.#quiet();
       await this.#snapshotting;
-      if (snapshot && this.#factsSinceSnapshot > 0)
+      // Abandoned meanwhile, it holds what no journal has: a snapshot of that would be taken for the truth by the next owner.
+      if (snapshot && !this.#isStopped && this.#factsSinceSnapshot > 0)
         await this.#writeSnapshot([...this.core.snapshotLines()], this.#journalSeq, this.core.inboxSeq);
     }
     this.#mode = "stopped";
@@ -239,6 +242,10 @@ export class Partition {
     if (more) this.#schedule();
     this.#armTimer();
     if (!this.#appending && this.#waiting === 0 && !core.pending) for (const waiter of this.#quietWaiters.splice(0)) waiter();
+  }
+
+  get #isStopped(): boolean {
+    return this.#mode === "stopped";
   }
 
   get #waiting(): number {
@@ -317,6 +324,9 @@ export class Partition {
       case "crons":
         core.setCrons(input.workflow);
         return true;
+      case "homes":
+        core.placeHeld();
+        return true;
       case "read":
         core.afterCommit(() => input.read(core));
         return true;
@@ -389,7 +399,7 @@ export class Partition {
     const result = await journal.append(text);
     this.#appending = false;
     if (this.#mode === "stopped") return;
-    if (result.outcome === "stopped") return;
+    if (result.outcome === "stopped") return this.abandon();
     if (result.outcome === "fenced") {
       logger.warn({ partition: this.number }, "another engine node has taken this partition over; its state is dropped here");
       this.abandon();

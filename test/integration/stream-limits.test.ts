@@ -207,6 +207,14 @@ describe("a partition whose stream is full", () => {
     expect(isRequestError(refused)).toBe(true);
     expect(refused).toMatchObject({ status: 507, reason: "STREAM_FULL" });
     expect(log.filter((line) => line.includes("the stream of a partition is full")).length).toBeGreaterThan(0);
+    const { sentence } = await waitFor(
+      async () => {
+        const health = await client.health();
+        return health.verdict === "stuck" && health;
+      },
+      { what: "it to be said" },
+    );
+    expect(sentence).toMatch(/still: NATS does not take/);
     gates.open("room");
 
     await manager.streams.update("SLUICE_P0", { max_bytes: -1 });
