@@ -68,13 +68,13 @@ async function fromStable(request: PackageRequest): Promise<PackageResult> {
   const { stdout } = await runProgram(
     "apt-get",
     ["indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)", "Identifier: Packages"],
-    { env, timeoutMs: TIMEOUT_MS },
+    { cwd: folder, env, timeoutMs: TIMEOUT_MS },
   );
   const [uri] =
     stdout
       .split("\n")
       .map((line) => line.split("|"))
-      .find(([at = "", release = "", component]) => /\/debian\/$/.test(at) && !release.includes("-") && component === "main") ??
+      .find(([at = "", release = "", component]) => at.endsWith("/debian/") && !release.includes("-") && component === "main") ??
     [];
   if (uri === undefined) return { failure: "this system has no mirror of Debian" };
   log(`apt-get download ${request.name}, of Debian's stable release`);
