@@ -2,6 +2,7 @@
  * The test suite. One project per kind of test: `npx vitest run --project unit` runs one of them alone.
  * Acceptance tests use the built package, as a user would; everything else imports the sources.
  */
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 
@@ -13,10 +14,10 @@ const entries = (suffix: string, root: string) => [
   { find: /^sluice\/dashboard$/, replacement: at(`${root}/src/server/index${suffix}`) },
 ];
 
-/** `alone`: after all others, which it would disturb. `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
+/** `after`: comes after those with a lower number, one file at a time, since what it measures, or does, bears nothing beside it. `timeoutSeconds` is per test; generous, since the machine may be slow and shared: a hanging test fails by its own deadlines. */
 function kind(
   name: string,
-  options: { timeoutSeconds: number; server?: boolean; built?: boolean; browser?: boolean; alone?: boolean },
+  options: { timeoutSeconds: number; server?: boolean; built?: boolean; browser?: boolean; after?: number },
 ): TestProjectInlineConfiguration {
   return {
     extends: true,
@@ -29,8 +30,9 @@ function kind(
         ...(options.browser === true ? [at("./test/browser/support/global-setup.ts")] : []),
       ],
       testTimeout: options.timeoutSeconds * 1000,
-      // Groups run one after another.
-      sequence: { groupOrder: options.alone === true ? 1 : 0 },
+      sequence: { groupOrder: options.after ?? 0 },
+      // Most tests wait more than they compute.
+      maxWorkers: options.after === undefined ? Math.max(2, availableParallelism() - 1) : 1,
       hookTimeout: 60_000,
     },
   };
@@ -43,13 +45,13 @@ export default defineConfig({
     setupFiles: [at("./test/support/setup.ts")],
     exclude: [...configDefaults.exclude, "dist/**"],
     projects: [
-      kind("unit", { timeoutSeconds: 10 }),
+      kind("unit", { timeoutSeconds: 30 }),
       kind("model", { timeoutSeconds: 120 }),
       kind("integration", { timeoutSeconds: 60, server: true }),
       kind("acceptance", { timeoutSeconds: 90, server: true, built: true }),
       // The test has a time limit of its own, from the minutes that it is told to last.
-      kind("chaos", { timeoutSeconds: 180, server: true, built: true, alone: true }),
-      kind("browser", { timeoutSeconds: 90, server: true, browser: true }),
+      kind("chaos", { timeoutSeconds: 180, server: true, built: true, after: 2 }),
+      kind("browser", { timeoutSeconds: 90, server: true, browser: true, after: 1 }),
     ],
   },
 });

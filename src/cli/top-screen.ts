@@ -31,6 +31,7 @@ const VERDICTS: Readonly<Record<HealthVerdict, Style>> = {
   "no worker": "red",
   behind: "yellow",
   starting: "cyan",
+  stuck: "red",
   disconnected: "red",
 };
 

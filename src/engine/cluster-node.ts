@@ -131,7 +131,7 @@ export class ClusterNode {
     this.#commands = new InboxCommands({
       calls: this.#calls,
       applied: this.#applied,
-      publish: (partition, text) => publishOnce(connection, names.inbox(partition), text),
+      publish: (partition, text, id) => publishOnce(connection, names.inbox(partition), text, { id }),
     });
     this.#definitions = new Definitions({
       connection,
@@ -217,7 +217,11 @@ export class ClusterNode {
       history: () => history,
       journalSeq,
     };
-    this.#health = new Health({ ...sources, countRejected: () => countMessages(connection, names.rejectedStream) });
+    this.#health = new Health({
+      ...sources,
+      isRefused: (partition) => this.#roles.host(partition)?.stream.refusedSince !== undefined,
+      countRejected: () => countMessages(connection, names.rejectedStream),
+    });
     this.#api = new Api({
       ...sources,
       workflows,
@@ -301,7 +305,7 @@ export class ClusterNode {
     this.#keyer.stop();
     this.#outbound.stop();
     this.#calls.stop();
-    await this.#followers?.stop();
+    this.#followers?.stop();
   }
 
   /** `ready`: of the engine node. */
@@ -473,7 +477,7 @@ export class ClusterNode {
       schedule: this.#rounds.schedule,
       pump: () => this.#dispatcher.pump(),
       prepare: () => this.#definitions.refresh(),
-      toInput: (message) => this.#inputs.toInput(partition, message),
+      toInput: (message, isOver) => this.#inputs.toInput(partition, message, isOver),
       keepFrom: (journalSeq) => this.#keepFrom(partition, journalSeq),
       onFenced: () => {
         this.#roles.drop(partition);

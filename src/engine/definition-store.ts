@@ -21,6 +21,16 @@ interface StoredHomes {
   readonly v: 2;
   readonly epoch: number;
   readonly homes: Homes;
+  /** Limits that may be about to get another one. Whoever takes the office over begins that anew. */
+  readonly moving?: readonly string[];
+}
+
+/** The homes as they were at some time: a later `revision` is news. */
+export interface HomesState {
+  readonly homes: Homes;
+  readonly moving: readonly string[];
+  readonly epoch: number;
+  readonly revision: number;
 }
 
 const HOMES_KEY = "placement";
@@ -65,12 +75,14 @@ export class DefinitionStore {
     }
   }
 
-  async homes(): Promise<{ readonly homes: Homes; readonly epoch: number; readonly revision: number }> {
+  async homes(): Promise<HomesState> {
     const entry = await this.#answered(() => this.#bucket.get<StoredHomes | Homes>(HOMES_KEY));
-    if (entry === undefined) return { homes: {}, epoch: 0, revision: 0 };
+    if (entry === undefined) return { homes: {}, moving: [], epoch: 0, revision: 0 };
     const { value, revision } = entry;
     // Without a version: as it was written before there were many nodes.
-    return isStoredHomes(value) ? { homes: value.homes, epoch: value.epoch, revision } : { homes: value, epoch: 0, revision };
+    if (!isStoredHomes(value)) return { homes: value, moving: [], epoch: 0, revision };
+    const { homes, moving = [], epoch } = value;
+    return { homes, moving, epoch, revision };
   }
 
   /** From here on writes of an earlier office are refused. Throws DeposedError where a later one has claimed them. */
@@ -79,17 +91,17 @@ export class DefinitionStore {
   }
 
   /** Throws DeposedError where a later office has claimed them. */
-  async putHomes(homes: Homes, epoch: number): Promise<void> {
-    await this.#replaceHomes(homes, epoch);
+  async putHomes(homes: Homes, epoch: number, moving: readonly string[] = []): Promise<HomesState> {
+    return this.#replaceHomes(homes, epoch, moving);
   }
 
-  async #replaceHomes(homes: Homes | undefined, epoch: number): Promise<void> {
+  async #replaceHomes(homes: Homes | undefined, epoch: number, moving: readonly string[] = []): Promise<HomesState> {
     for (;;) {
       const before = await this.homes();
       if (before.epoch > epoch) throw new DeposedError("another engine node coordinates");
-      const value: StoredHomes = { v: 2, epoch, homes: homes ?? before.homes };
+      const value: StoredHomes = { v: 2, epoch, homes: homes ?? before.homes, ...(moving.length > 0 && { moving }) };
       const revision = await this.#answered(() => this.#bucket.compareAndSet(HOMES_KEY, value, before.revision));
-      if (revision !== undefined) return;
+      if (revision !== undefined) return { homes: value.homes, moving, epoch, revision };
     }
   }
 

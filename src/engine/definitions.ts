@@ -6,6 +6,10 @@
  *
  * What a later definition may not change is what becomes of earlier events. Where it could (a limit that moves to another partition, a
  * version that is registered again), everything before it is made durable first, so that no router ever looks at that again.
+ *
+ * A limit moves in two steps, since its keys must never be counted in two places. First it is said, in the bucket and to the owners of
+ * all partitions, that it may move: from then on runs that come to its groups are held, wherever they come. Only then its groups are
+ * counted; where there is none, it moves. Either way the bucket says so in the end, and whoever holds runs looks there until it does.
  */
 import type { Logger } from "pino";
 import { RequestError } from "../errors.ts";
@@ -15,7 +19,7 @@ import type { Names } from "../nats/subjects.ts";
 import { parseWorkflowSpec } from "../workflow/parse-spec.ts";
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import type { NodeCalls } from "./cluster/node-calls.ts";
-import { DefinitionStore, type StoredDefinition } from "./definition-store.ts";
+import { DefinitionStore, type HomesState, type StoredDefinition } from "./definition-store.ts";
 import type { LimitRules } from "./group.ts";
 import type { OwnedPartitions } from "./owned-partitions.ts";
 import type { Partition } from "./partition.ts";
@@ -57,8 +61,16 @@ interface Rules {
   readonly since: number;
 }
 
+/** Asks for the groups of a limit. `moving`: none may come into being from now on. */
+interface GroupsRequest {
+  readonly limit: string;
+  readonly moving?: { readonly limits: readonly string[]; readonly revision: number };
+}
+
 const NOTICE = "definitions.notice";
 const GROUPS = "definitions.groups";
+/** How often a node that holds runs looks whether their limit has moved. */
+const LOOK_MS = 250;
 
 export class Definitions {
   readonly workflows = new Workflows();
@@ -67,6 +79,10 @@ export class Definitions {
   readonly #store: DefinitionStore;
   readonly #rules = new Map<string, Rules>();
   #seq = 0;
+  /** Of the homes that are known: what was read earlier, and comes later, is no news. */
+  #homesRevision = 0;
+  #looker: NodeJS.Timeout | undefined = undefined;
+  #stopped = false;
   #refreshing: Promise<void> | undefined = undefined;
   /** Begins when the one that runs has ended: that one may have missed what is asked for now. */
   #queued: Promise<void> | undefined = undefined;
@@ -81,7 +97,8 @@ export class Definitions {
       await this.#learn(notice);
       return null;
     });
-    calls.serveGather(GROUPS, async (partitions, { limit }: { readonly limit: string }) => {
+    calls.serveGather(GROUPS, async (partitions, { limit, moving }: GroupsRequest) => {
+      if (moving !== undefined) this.#learnHomes({ ...moving, homes: {}, moving: moving.limits });
       const counts = await calls.reads.all(partitions, (core) => core.groups.of(limit).length);
       return counts.reduce((sum, count) => sum + count, 0);
     });
@@ -89,6 +106,8 @@ export class Definitions {
 
   /** Ends what waits for the bucket. */
   stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#looker);
     this.#store.stop();
   }
 
@@ -147,7 +166,7 @@ export class Definitions {
   async #refresh(): Promise<void> {
     // In this order: the homes of a definition's limits are stored before it.
     const definitions = await this.#store.list();
-    this.placement.setHomes((await this.#store.homes()).homes);
+    this.#learnHomes(await this.#store.homes());
     for (const definition of definitions) this.#define(definition);
     this.#seq = Math.max(this.#seq, definitions.at(-1)?.since ?? 0);
   }
@@ -161,9 +180,32 @@ export class Definitions {
   async #fetch(name: string, version: string): Promise<CompiledWorkflow | undefined> {
     const stored = await this.#store.get(name, version);
     if (stored === undefined) return undefined;
-    this.placement.setHomes((await this.#store.homes()).homes);
+    this.#learnHomes(await this.#store.homes());
     this.#define(stored);
     return this.workflows.get(name, version);
+  }
+
+  /** In force here from now on, unless something later is. */
+  #learnHomes({ homes, moving, revision }: Pick<HomesState, "homes" | "moving" | "revision">): void {
+    if (revision < this.#homesRevision) return;
+    this.#homesRevision = revision;
+    const held = this.placement.moving.size > 0;
+    this.placement.setHomes(homes);
+    this.placement.setMoving(moving);
+    if (held) for (const partition of this.#options.owned) partition.enqueue({ type: "homes" });
+    if (moving.length > 0) this.#lookLater();
+  }
+
+  /** Until nothing moves any more: nobody has to tell this node, and none is forgotten. */
+  #lookLater(): void {
+    if (this.#looker !== undefined || this.#stopped) return;
+    const look = async (): Promise<void> => {
+      this.#learnHomes(await this.#store.homes());
+      this.#looker = undefined;
+      if (this.placement.moving.size > 0) this.#lookLater();
+    };
+    // Rejected only once stopped.
+    this.#looker = setTimeout(() => void handled(look()), LOOK_MS);
   }
 
   /** Known from here on, and in the partitions that are owned here. */
@@ -251,17 +293,18 @@ export class Definitions {
     if (latest === undefined || latest.since < seq) {
       const { fresh, moved } = this.placement.plan(spec);
       if (moved.size > 0 || this.workflows.get(name, version) !== undefined) await settled();
-      // Runs may have come since it was published.
-      const refusal = moved.size === 0 ? undefined : await this.#refusal(spec);
+      // Runs may have come since it was published, and none may come from here on.
+      const homes = this.placement.toJSON();
+      if (moved.size > 0) this.#learnHomes(await this.#store.putHomes(homes, epoch, [...moved.keys()]));
+      const refusal = moved.size === 0 ? undefined : await this.#refusal(spec, this.#homesRevision);
       if (refusal !== undefined) {
+        this.#learnHomes(await this.#store.putHomes(homes, epoch));
         logger.error({ seq, reason: refusal }, "a definition cannot be taken; it is passed over");
         await reject("definitions", { data: Buffer.from(text) }, refusal);
         return;
       }
-      if (fresh.size + moved.size > 0) {
-        await this.#store.putHomes({ ...this.placement.toJSON(), ...Object.fromEntries([...fresh, ...moved]) }, epoch);
-        for (const [limit, home] of [...fresh, ...moved]) this.placement.setHome(limit, home);
-      }
+      if (fresh.size + moved.size > 0)
+        this.#learnHomes(await this.#store.putHomes({ ...homes, ...Object.fromEntries([...fresh, ...moved]) }, epoch));
       const stored = { spec, since: seq, registeredAt: Math.floor(timeMs) };
       await this.#store.put(stored);
       this.#define(stored);
@@ -285,9 +328,11 @@ export class Definitions {
   }
 
   /** A limit that moves to another partition must have no group anywhere that still counts. */
-  async #refusal(spec: WorkflowSpec): Promise<string | undefined> {
-    for (const limit of this.placement.plan(spec).moved.keys()) {
-      const { parts } = await this.#options.calls.gather<number>(GROUPS, { limit });
+  async #refusal(spec: WorkflowSpec, revision?: number): Promise<string | undefined> {
+    const limits = [...this.placement.plan(spec).moved.keys()];
+    for (const limit of limits) {
+      const request: GroupsRequest = { limit, ...(revision !== undefined && { moving: { limits, revision } }) };
+      const { parts } = await this.#options.calls.gather<number>(GROUPS, request);
       const groups = parts.reduce((sum, count) => sum + count, 0);
       if (groups > 0)
         return `workflow "${spec.name}" needs limit "${limit}" together with others, which moves all its keys to one partition; ${groups} of its groups still have runs. It is taken when they have ended; or give the limit another name`;

@@ -48,6 +48,10 @@ export function explain(core: PartitionCore, run: Run, slots: ExplainSlots, nowM
       sentence: `It is scheduled for ${iso(due)}, ${ago(due - nowMs)}.`,
     };
   }
+  if (run.phase === "keying" && core.isHeld(run)) {
+    const sentence = "It waits for a moment: whether a limit that it needs moves to another partition is being decided.";
+    return { ...base, waitingFor: "key", sentence };
+  }
   if (run.phase === "keying") {
     const { name, version } = run.workflow.spec;
     const worker = slots.pickForKeys(name, version);

@@ -1,7 +1,7 @@
 /**
  * How the whole is, in one word and one sentence: what people see on top of every page. Pure. The first that is true counts, the
- * worst first: no connection, partitions on their way, just started, nobody to do the work, the history behind, limits that hold runs back; else it flows or
- * has nothing to do.
+ * worst first: no connection, partitions that NATS refuses, partitions on their way, just started, nobody to do the work, the history behind, limits
+ * that hold runs back; else it flows or has nothing to do.
  */
 import type { HealthVerdict, HealthView } from "../protocol/record.ts";
 import { formatDuration } from "../workflow/duration.ts";
@@ -27,6 +27,8 @@ export interface Unserved {
 
 export interface HealthFacts {
   readonly connected: boolean;
+  /** Partitions that stand still, since the server does not take their journals. */
+  readonly refused: number;
   /** Partitions that no engine node answers for at the moment, of so many. */
   readonly moving: number;
   readonly partitions: number;
@@ -61,6 +63,7 @@ export function verdictOf(facts: HealthFacts): Pick<HealthView, "verdict" | "sen
   const [missing, ...others] = facts.unserved;
   if (!facts.connected)
     return say("disconnected", "The engine has no connection to NATS: nothing starts or ends until it is back.");
+  if (facts.refused > 0) return say("stuck", stuck(facts));
   if (facts.moving > 0) return say("starting", moving(facts));
   if (facts.uptimeMs < SETTLING_MS && facts.live > facts.scheduled && (missing !== undefined || facts.workers === 0))
     return say("starting", "The engine has just started and waits for workers to report.");
@@ -77,6 +80,13 @@ export function verdictOf(facts: HealthFacts): Pick<HealthView, "verdict" | "sen
 
 function say(verdict: HealthVerdict, sentence: string): Pick<HealthView, "verdict" | "sentence"> {
   return { verdict, sentence };
+}
+
+function stuck({ refused: count, partitions }: HealthFacts): string {
+  const which =
+    count === partitions ? "All partitions stand" : `${count} of ${partitions} partitions ${count === 1 ? "stands" : "stand"}`;
+  const whose = count === 1 ? "its journal" : "their journals";
+  return `${which} still: NATS does not take ${whose}, most likely since a stream or its disk is full. They go on once there is room.`;
 }
 
 function moving({ moving: count, partitions }: HealthFacts): string {

@@ -21,6 +21,8 @@ export interface HealthSources {
   readonly dispatcher: Dispatcher;
   readonly history: () => HistoryPort | undefined;
   readonly journalSeq: (partition: number) => number;
+  /** Whether the server does not take the journal of a partition that is here. */
+  readonly isRefused: (partition: number) => boolean;
   /** How many messages are kept aside as rejected. */
   readonly countRejected: () => Promise<number>;
 }
@@ -45,6 +47,7 @@ interface HealthPart {
   readonly starts: number;
   readonly finishes: number;
   readonly stepsWaiting: number;
+  readonly refused: number;
   readonly unserved: readonly { readonly workflow: string; readonly step?: string | undefined; readonly waiting: number }[];
   readonly heldBack: readonly (HeldBack & { readonly place: Place })[];
 }
@@ -107,6 +110,7 @@ export class Health {
         active,
         scheduled,
         behindLimits: live - active - scheduled - sum((part) => part.keying),
+        refused: sum((part) => part.refused),
         moving: missing.length,
         partitions: this.#sources.partitions.count,
         ...rates,
@@ -175,7 +179,8 @@ export class Health {
       paused: context.paused,
       waitedMs: nowMs - sinceMs,
     }));
-    return { live, active, scheduled, keying, starts, finishes, stepsWaiting: dispatcher.waiting, unserved, heldBack };
+    const refused = partitions.filter(({ number }) => this.#sources.isRefused(number)).length;
+    return { live, active, scheduled, keying, starts, finishes, stepsWaiting: dispatcher.waiting, refused, unserved, heldBack };
   }
 
   #taken(partition: number): number {

@@ -26,56 +26,56 @@ export interface InboxInputsOptions {
   readonly logger: Logger;
 }
 
+/** Whether the partition is being given back, or was dropped: whoever owns it next reads the message again. */
+export type IsOver = () => boolean;
+
 const NOTHING: Input = { type: "read", read: () => undefined };
 const RETRY_MS = 200;
 
 export class InboxInputs {
   readonly #options: InboxInputsOptions;
-  #stopped = false;
 
   constructor(options: InboxInputsOptions) {
     this.#options = options;
   }
 
-  /** Ends what waits for a server that is away. */
-  stop(): void {
-    this.#stopped = true;
-  }
-
-  /** A promise only where something has to be asked for first; it never rejects. */
-  toInput(partition: number, message: ReadMessage): Input | Promise<Input> {
+  /**
+   * A promise only where something has to be asked for first; it never rejects. Once the partition is over it has no meaning, and
+   * nothing after it may be read.
+   */
+  toInput(partition: number, message: ReadMessage, isOver: IsOver): Input | Promise<Input> {
     try {
       const command: unknown = JSON.parse(Buffer.from(message.data).toString());
       checkCommand(command);
-      const made = this.#make(partition, message, command);
-      return made instanceof Promise ? made.catch((error: unknown) => this.#unusable(partition, message, error)) : made;
+      const made = this.#make(partition, message, command, isOver);
+      return made instanceof Promise ? made.catch((error: unknown) => this.#unusable(partition, message, error, isOver)) : made;
     } catch (error) {
-      return this.#unusable(partition, message, error);
+      return this.#unusable(partition, message, error, isOver);
     }
   }
 
-  #make(partition: number, message: ReadMessage, command: Command): Input | Promise<Input> {
+  #make(partition: number, message: ReadMessage, command: Command, isOver: IsOver): Input | Promise<Input> {
     switch (command.type) {
       case "create":
-        return this.#create(partition, message, command);
+        return this.#create(partition, message, command, isOver);
       case "transfer":
-        return this.#transfer(partition, message, command);
+        return this.#transfer(partition, message, command, isOver);
       default:
         return this.#command(partition, message, command, undefined);
     }
   }
 
-  #create(partition: number, message: ReadMessage, command: CreateCommand): Input | Promise<Input> {
+  #create(partition: number, message: ReadMessage, command: CreateCommand, isOver: IsOver): Input | Promise<Input> {
     const workflow = this.#options.definitions.ensure(command.workflow, command.version);
     // Nobody but this partition knows how long its inbox is needed, and the run may go elsewhere.
     const text = command.inputRef === undefined ? JSON.stringify(command.input ?? null) : "";
     if (workflow instanceof Promise || text.length > INLINE_INPUT_CHARS)
       return (async () => {
         const found = await workflow;
-        if (this.#stopped) return NOTHING;
+        if (isOver()) return NOTHING;
         if (found === undefined) throw unknownWorkflow(command);
         if (text.length <= INLINE_INPUT_CHARS) return this.#command(partition, message, command, found);
-        const inputRef = await this.#keep(text);
+        const inputRef = await this.#keep(text, isOver);
         return inputRef === undefined ? NOTHING : this.#command(partition, message, { ...command, inputRef }, found);
       })();
     return this.#command(partition, message, command, workflow);
@@ -101,7 +101,7 @@ export class InboxInputs {
     };
   }
 
-  #transfer(partition: number, message: ReadMessage, command: TransferCommand): Input | Promise<Input> {
+  #transfer(partition: number, message: ReadMessage, command: TransferCommand, isOver: IsOver): Input | Promise<Input> {
     const { definitions } = this.#options;
     const found = new Map<string, CompiledWorkflow | undefined>();
     const asked: Promise<void>[] = [];
@@ -113,7 +113,7 @@ export class InboxInputs {
       if (workflow instanceof Promise) asked.push(workflow.then((known) => void found.set(id, known)));
     }
     const make = (): Input => this.#transferred(partition, message, command, found);
-    return asked.length === 0 ? make() : Promise.all(asked).then(() => (this.#stopped ? NOTHING : make()));
+    return asked.length === 0 ? make() : Promise.all(asked).then(() => (isOver() ? NOTHING : make()));
   }
 
   #transferred(
@@ -138,10 +138,10 @@ export class InboxInputs {
     };
   }
 
-  /** Beside the events, which live as long as any run needs them; undefined once stopped. */
-  async #keep(text: string): Promise<PayloadRef | undefined> {
+  /** Beside the events, which live as long as any run needs them; undefined once the partition is over. */
+  async #keep(text: string, isOver: IsOver): Promise<PayloadRef | undefined> {
     const { connection, names, logger } = this.#options;
-    while (!this.#stopped)
+    while (!isOver())
       try {
         const { seq } = await connection.publishAcked(names.inputs, text);
         return { stream: names.eventsStream, seq };
@@ -152,9 +152,9 @@ export class InboxInputs {
     return undefined;
   }
 
-  #unusable(partition: number, message: ReadMessage, error: unknown): Input {
+  #unusable(partition: number, message: ReadMessage, error: unknown, isOver: IsOver): Input {
     // It may well be usable, for whoever owns the partition next.
-    if (this.#stopped) return NOTHING;
+    if (isOver()) return NOTHING;
     this.#reject(partition, message.data, message.seq, error);
     return this.#command(partition, message, undefined, undefined);
   }

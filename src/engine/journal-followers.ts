@@ -19,9 +19,11 @@ export interface JournalFollowersOptions {
 const RETRY_MS = 1_000;
 
 interface Follower {
+  /** Nothing more comes from it. */
   stopped: boolean;
+  /** What lies before the journal is read from here. */
+  readonly stream: PartitionStream;
   reader: StreamReader | undefined;
-  started: Promise<void>;
 }
 
 export class JournalFollowers {
@@ -36,33 +38,39 @@ export class JournalFollowers {
   /** Another node owns it, or nobody. Idempotent. */
   follow(partition: number): void {
     if (this.#stopped || this.#followers.has(partition)) return;
-    const follower: Follower = { stopped: false, reader: undefined, started: Promise.resolve() };
+    const follower: Follower = {
+      stopped: false,
+      stream: new PartitionStream({ ...this.#options, partition }),
+      reader: undefined,
+    };
     this.#followers.set(partition, follower);
-    follower.started = this.#start(partition, follower);
+    void this.#start(partition, follower);
   }
 
-  /** It is this node's: resolves when nothing more comes from here. */
-  async letGo(partition: number): Promise<void> {
+  /** It is this node's: nothing more comes from here. Does not wait: a server that is away would hold up who takes the partition. */
+  letGo(partition: number): void {
     const follower = this.#followers.get(partition);
     if (follower === undefined) return;
     this.#followers.delete(partition);
     follower.stopped = true;
-    await follower.started;
-    await follower.reader?.stop();
+    follower.stream.stop();
+    void follower.reader?.stop();
   }
 
-  async stop(): Promise<void> {
+  stop(): void {
     this.#stopped = true;
-    await Promise.all([...this.#followers.keys()].map((partition) => this.letGo(partition)));
+    for (const partition of this.#followers.keys()) this.letGo(partition);
   }
 
   async #start(partition: number, follower: Follower): Promise<void> {
     const { connection, names, history, logger } = this.#options;
+    let position = 0;
     while (!follower.stopped && !connection.isClosed) {
       try {
-        await this.#catchUp(partition);
+        position = await this.#catchUp(partition, follower);
         break;
       } catch (error) {
+        if (follower.stopped) return;
         logger.debug({ err: error, partition }, "a partition's snapshot could not be read for the history; trying again");
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
@@ -71,9 +79,9 @@ export class JournalFollowers {
     follower.reader = new StreamReader(connection, {
       stream: names.partitionStream(partition),
       subject: names.journal(partition),
-      fromSeq: (await history.position(partition)) + 1,
+      fromSeq: position + 1,
       onMessage: ({ seq, data }) => {
-        history.apply(partition, seq, Buffer.from(data).toString());
+        if (!follower.stopped) history.apply(partition, seq, Buffer.from(data).toString());
         return undefined;
       },
       logger,
@@ -81,14 +89,18 @@ export class JournalFollowers {
     follower.reader.start();
   }
 
-  /** What lies behind the newest snapshot may be gone from the journal: its open runs are taken from there. */
-  async #catchUp(partition: number): Promise<void> {
-    const { connection, names, history, logger } = this.#options;
-    const stream = new PartitionStream({ connection, names, partition, logger });
-    const manifest = await stream.manifest();
-    if (manifest === undefined || (await history.position(partition)) >= manifest.journalSeq) return;
-    const lines: string[] = [];
-    await stream.readSnapshot(manifest, (line) => lines.push(line));
-    history.applySnapshot(partition, manifest.journalSeq, lines);
+  /**
+   * What lies behind the newest snapshot may be gone from the journal: its open runs are taken from there. Gives the position from which
+   * the journal is to be fed all the same: what it still has from before the snapshot tells of the runs that have ended.
+   */
+  async #catchUp(partition: number, follower: Follower): Promise<number> {
+    const { history } = this.#options;
+    const manifest = await follower.stream.manifest();
+    if (manifest !== undefined && (await history.position(partition)) < manifest.journalSeq) {
+      const lines: string[] = [];
+      await follower.stream.readSnapshot(manifest, (line) => lines.push(line));
+      if (!follower.stopped) history.applySnapshot(partition, manifest.journalSeq, lines);
+    }
+    return history.position(partition);
   }
 }

@@ -254,6 +254,16 @@ export class PartitionCore {
     this.#arrivals.keyed(answers);
   }
 
+  /** It has its keys, and waits until it is decided where its groups are. */
+  isHeld(run: Run): boolean {
+    return this.#keying.held.has(run);
+  }
+
+  /** Limits have moved, or don't: the runs that were held for that go to their groups. */
+  placeHeld(): void {
+    this.#arrivals.placeHeld();
+  }
+
   /** Partition `to` has journaled everything up to `n` of what went there. */
   confirmed(to: number, n: number): void {
     this.#outbox.confirmed(to, n);
@@ -307,6 +317,7 @@ export class PartitionCore {
   /** After the last replayed fact: takes up again what waits for workers, keys and other partitions. */
   resume(): void {
     this.#recovery.resume();
+    this.#arrivals.placeHeld();
   }
 
   /** The whole state as JSON lines; `replaySnapshotLine` of them gives it back. */

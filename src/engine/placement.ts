@@ -24,6 +24,7 @@ export type Home = "by key" | { readonly domain: string };
 export class Placement {
   readonly partitions: number;
   readonly #homes = new Map<string, Home>();
+  #moving: ReadonlySet<string> = new Set();
 
   /** `homes` as `toJSON` gave them. */
   constructor(partitions: number, homes: Readonly<Record<string, Home>> = {}) {
@@ -72,6 +73,19 @@ export class Placement {
 
   setHome(limit: string, home: Home): void {
     this.#homes.set(limit, home);
+  }
+
+  /** Limits that are about to get another home: until it is decided, no run may come to a group of theirs, here or there. */
+  get moving(): ReadonlySet<string> {
+    return this.#moving;
+  }
+
+  setMoving(limits: Iterable<string>): void {
+    this.#moving = new Set(limits);
+  }
+
+  isMoving(spec: WorkflowSpec): boolean {
+    return this.#moving.size > 0 && spec.limits.some(({ name }) => this.#moving.has(name));
   }
 
   /** Where things that have no key yet are kept: schedules, cron, runs that wait for a worker to compute their key. */

@@ -89,7 +89,7 @@ export class Roles {
 
   async #takePartition(number: number, epoch: number): Promise<void> {
     const { owned, applied, followers, createHost, onTaken, logger } = this.#options;
-    await followers?.letGo(number);
+    followers?.letGo(number);
     const host = createHost(number, epoch);
     this.#hosts.set(number, host);
     const began = performance.now();

@@ -34,7 +34,7 @@ export class WorkerViews {
     const worker = dispatcher.workers.get(id);
     const view = worker && this.#view(worker);
     if (view === undefined)
-      throw new RequestError(`worker.drain: there is no worker "${id}"`, {
+      throw new RequestError(`there is no worker "${id}"`, {
         operation: "worker.drain",
         status: 404,
         reason: "WORKER_NOT_FOUND",
@@ -45,7 +45,7 @@ export class WorkerViews {
       // One that has ended in the meantime has drained.
       if (!dispatcher.workers.has(id)) return { ...view, mode: "stopped" };
       throw new RequestError(
-        `worker.drain: worker "${id}" does not answer`,
+        `worker "${id}" does not answer`,
         { operation: "worker.drain", status: 503, reason: "WORKER_SILENT" },
         { cause: error },
       );

@@ -39,6 +39,8 @@ export interface HistoryOptions {
   readonly retainEveryMs?: number;
   /** How long a read waits for its answer. Default 10 s. */
   readonly requestTimeoutMs?: number;
+  /** Another process may have the file, and then another one is taken: that is no error. Default: false. */
+  readonly mayBeTaken?: boolean;
   /** Called when the file is open, each time: what comes after `taken` is to be fed (again). */
   readonly onOpen?: () => void;
 }
@@ -53,5 +55,6 @@ export const HISTORY_DEFAULTS = {
   retryMs: 5_000,
   retainEveryMs: 10_000,
   requestTimeoutMs: 10_000,
+  mayBeTaken: false,
   onOpen: (): void => undefined,
 };

@@ -27,6 +27,9 @@ import type { RunRow } from "./run-fold.ts";
 import type { Stay } from "./stored-facts.ts";
 import { startThread, type Thread } from "./thread.ts";
 
+/** Part of SQLite's word that another process has the file. */
+export const LOCKED = "database is locked";
+
 export type HistoryMode = "stopped" | "opening" | "open" | "failed";
 
 export interface ReadOptions {
@@ -337,7 +340,7 @@ export class History {
 
   /** Ends the thread, and begins another one: at once where the file is given up, else after a while. */
   #failed(why: string, discard?: Discard): void {
-    const { file, retryMs } = this.#options;
+    const { file, retryMs, mayBeTaken } = this.#options;
     const ended = this.#thread?.end();
     this.#thread = undefined;
     if (discard !== undefined) {
@@ -348,7 +351,9 @@ export class History {
       this.#setMode("opening", "it begins anew");
     } else {
       // Once per cause: it is tried again for as long as it takes.
-      if (why !== this.#logged)
+      if (mayBeTaken && why.includes(LOCKED))
+        this.#logger.info({ file }, "another process has this history file: another is taken");
+      else if (why !== this.#logged)
         this.#logger.error(
           { file },
           `the history cannot be written, lists of runs are not available (tried again every ${retryMs / 1_000} s): ${why}`,

@@ -9,7 +9,7 @@ import type { Page, RunEventView, RunListQuery, RunView } from "../protocol/view
 import type { WorkflowSpec } from "../workflow/spec.ts";
 import { HistoryFeed, type ReadJournal } from "./feed.ts";
 import type { DecisionQuery } from "./group-decisions.ts";
-import { createHistory, type History } from "./history.ts";
+import { createHistory, type History, LOCKED } from "./history.ts";
 import type { HistoryOptions } from "./history-options.ts";
 import type { JournalPosition } from "./messages.ts";
 import type { RunRow } from "./run-fold.ts";
@@ -49,7 +49,7 @@ export async function openHistory(options: OpenHistoryOptions): Promise<NodeHist
   for (let number = 1; ; number++) {
     const history = new NodeHistory(options, number);
     await history.start();
-    if (number === MAX_FILES || history.unavailable?.includes("database is locked") !== true) return history;
+    if (number === MAX_FILES || history.unavailable?.includes(LOCKED) !== true) return history;
     await history.stop();
   }
 }
@@ -89,6 +89,7 @@ export class NodeHistory {
       ...(sealKey !== undefined && { sealKey }),
       ...(cluster !== undefined && { cluster }),
       ...(retryMs !== undefined && { retryMs }),
+      mayBeTaken: number < MAX_FILES,
       onOpen: () => {
         for (const feed of this.#feeds.values()) feed.check();
       },
@@ -116,6 +117,10 @@ export class NodeHistory {
   /** Up to here its answers know the journal. */
   committed(partition: number): number {
     return this.service.position(partition);
+  }
+
+  sync(): Promise<void> {
+    return this.service.flush();
   }
 
   get unavailable(): string | undefined {

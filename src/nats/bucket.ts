@@ -2,6 +2,7 @@
  * The cluster's key-value bucket: settings, the map, sessions, definitions, positions. JSON values; compare-and-set by revision. Reads
  * are the leader's: a replica that lags behind would show owners that are none any more.
  */
+import { jetstreamManager } from "@nats-io/jetstream";
 import { type KV, Kvm } from "@nats-io/kv";
 import type { Connection } from "./connection.ts";
 import { ensureReplicas, type StreamSettings } from "./streams.ts";
@@ -17,6 +18,9 @@ interface StoredEntry {
   readonly message?: { readonly seq: number; readonly data?: string; readonly hdrs?: string };
   readonly error?: { readonly code: number; readonly description: string };
 }
+
+/** Entries asked for at a time. */
+const LIST_AT_ONCE = 32;
 
 export class Bucket {
   readonly #kv: KV;
@@ -72,14 +76,19 @@ export class Bucket {
     }
   }
 
-  /** All entries whose key fits the filter (`definition.>`). */
+  /**
+   * All entries whose key fits the filter (`definition.>`). The stream names its subjects, each entry is then asked for: a consumer
+   * would be quicker where there are very many, but a cluster that has just lost a server places every third one there.
+   */
   async list<T>(filter: string): Promise<BucketEntry<T>[]> {
+    const subjects = `$KV.${this.#name}.`;
+    const manager = await jetstreamManager(this.#connection.nats, { checkAPI: false });
+    const { state } = await manager.streams.info(`KV_${this.#name}`, { subjects_filter: `${subjects}${filter}` });
+    const keys = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(subjects.length));
     const entries: BucketEntry<T>[] = [];
-    const keys = await this.#kv.keys(filter);
-    for await (const key of keys) {
-      const entry = await this.get<T>(key);
-      if (entry !== undefined) entries.push(entry);
-    }
+    for (let from = 0; from < keys.length; from += LIST_AT_ONCE)
+      for (const entry of await Promise.all(keys.slice(from, from + LIST_AT_ONCE).map((key) => this.get<T>(key))))
+        if (entry !== undefined) entries.push(entry);
     return entries;
   }
 }

@@ -20,7 +20,7 @@ import {
   UserAuthenticationExpiredError,
 } from "@nats-io/transport-node";
 import type { Logger } from "pino";
-import { NatsUnavailableError, NotConnectedError, PayloadTooLargeError, TimeoutError } from "../errors.ts";
+import { NatsUnavailableError, NotConnectedError, OptionsError, PayloadTooLargeError, TimeoutError } from "../errors.ts";
 import { optionOf, optionsOf } from "../workflow/parse-options.ts";
 import { AckPublisher, type AckedPublishOptions, type PublishAck } from "./ack-publisher.ts";
 import { NoResponderError } from "./no-responder.ts";
@@ -167,7 +167,9 @@ export async function connectNats(options: ConnectNatsOptions): Promise<Connecti
       return new Connection(nats, servers, logger);
     } catch (error) {
       const reason = reasonOf(error);
-      const message = `cannot reach NATS at ${servers.join(", ")}: ${reason}`;
+      const message = isAuthorizationError(error)
+        ? `NATS at ${servers.join(", ")} lets nobody in ${hasLogin(native) ? "with this login" : "without a login"}: ${reason}`
+        : `cannot reach NATS at ${servers.join(", ")}: ${reason}`;
       const now = performance.now();
       if (isAuthorizationError(error) || now + waitMs > deadline)
         throw new NatsUnavailableError(message, servers, { cause: error });
@@ -289,7 +291,7 @@ export class Connection {
   /**
    * Publishes into a stream and resolves with the server's acknowledgement: the message is stored. Publishes reach the server
    * in the order of the calls. Rejects with
-   * - NotConnectedError: not sent, or sent and the connection was lost: the outcome is unknown;
+   * - NotConnectedError: not sent, or sent and the connection was lost, or a duplicate of one that is not stored yet: the outcome is unknown;
    * - TimeoutError: no acknowledgement in time: the outcome is unknown;
    * - JetStreamRefusedError: the server did not store it (`apiCode` says why, 10071 is the fence);
    * - StreamFullError: it did not store it for want of room;
@@ -506,8 +508,7 @@ function nativeOptions(options: ConnectNatsOptions): NodeConnectionOptions {
   if (options.pass !== undefined) native.pass = options.pass;
   if (options.token !== undefined) native.token = options.token;
   if (options.creds !== undefined) {
-    const text = options.creds.includes("-----BEGIN") ? Buffer.from(options.creds) : readFileSync(options.creds);
-    native.authenticator = credsAuthenticator(text);
+    native.authenticator = credsAuthenticator(readCreds(options.creds));
   }
   if (options.tls !== undefined) native.tls = options.tls as NonNullable<NodeConnectionOptions["tls"]>;
   if (options.inboxPrefix !== undefined) native.inboxPrefix = options.inboxPrefix;
@@ -531,6 +532,24 @@ function takeCredentials(server: string, native: NodeConnectionOptions): string 
     } else native.token ??= user;
   }
   return `${scheme}://${host}`;
+}
+
+function readCreds(creds: string): Uint8Array {
+  if (creds.includes("-----BEGIN")) return Buffer.from(creds);
+  try {
+    return readFileSync(creds);
+  } catch (error) {
+    const expected = "the path of a .creds file, or its text";
+    throw new OptionsError(
+      `expected 'creds' to be ${expected}: ${(error as Error).message}`,
+      { path: "creds", expected, received: creds },
+      { cause: error },
+    );
+  }
+}
+
+function hasLogin({ user, token, authenticator }: NodeConnectionOptions): boolean {
+  return user !== undefined || token !== undefined || authenticator !== undefined;
 }
 
 function isAuthorizationError(error: unknown): boolean {

@@ -62,6 +62,8 @@ export class PartitionStream {
   #refusedSince: number | undefined = undefined;
   #refusalLoggedAt = -Infinity;
   #stopped = false;
+  /** What ends each read under way. */
+  readonly #reads = new Set<(error: Error) => void>();
 
   constructor({ connection, names, partition, logger }: PartitionStreamOptions) {
     this.#connection = connection;
@@ -75,9 +77,10 @@ export class PartitionStream {
     return this.#lastJournalSeq;
   }
 
-  /** Ends attempts that wait for the server. */
+  /** Ends attempts that wait for the server, and reads under way: these reject. */
   stop(): void {
     this.#stopped = true;
+    for (const fail of this.#reads) fail(new Error(`reading ${this.stream} was stopped`));
   }
 
   /** Finds the end of the journal, and with it takes up the fence. Gives what stands there; undefined for an empty journal. */
@@ -280,6 +283,7 @@ export class PartitionStream {
     onMessage: (message: ReadMessage) => void | Promise<void>,
   ): Promise<void> {
     if (to < from) return;
+    if (this.#stopped) throw new Error(`reading ${this.stream} was stopped`);
     let done: () => void = () => undefined;
     let fail: (error: unknown) => void = () => undefined;
     const finished = new Promise<void>((resolve, reject) => {
@@ -317,6 +321,7 @@ export class PartitionStream {
     let looked = seen;
     const stall = setInterval(() => {
       if (seen > looked) looked = seen;
+      else if (this.#connection.isClosed) fail(new Error(`reading ${this.stream}: the connection to NATS was closed`));
       else
         void this.#last(subject).then(
           (last) => {
@@ -325,10 +330,12 @@ export class PartitionStream {
           () => undefined,
         );
     }, STALL_MS);
+    this.#reads.add(fail);
     reader.start();
     try {
       await finished;
     } finally {
+      this.#reads.delete(fail);
       clearInterval(stall);
       await reader.stop();
     }

@@ -4,7 +4,7 @@
  */
 import { isNotConnectedError, isTimeoutError, RequestError } from "../errors.ts";
 import type { PublishAck } from "./ack-publisher.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, PublishOptions } from "./connection.ts";
 import { nuid } from "./ids.ts";
 import { isNoResponderError } from "./no-responder.ts";
 
@@ -13,17 +13,24 @@ const MAX_WAIT_MS = 500;
 /** A leader that is gone never answers. */
 const ATTEMPT_MS = 3_000;
 
+export interface PublishOnceOptions extends Pick<PublishOptions, "headers"> {
+  /** The server keeps one message of an id, whoever sends it again: for as long as the stream's window says. Default: one of its own. */
+  readonly id?: string | undefined;
+  /** Default 10,000. */
+  readonly timeoutMs?: number;
+}
+
 /**
  * @throws RequestError: with status 503 when no server took it in time, and it is certain that none will; with 504 (`OUTCOME_UNKNOWN`) when
  * one may have. What else `Connection.publishAcked` rejects with.
  */
 export async function publishOnce(
-  connection: Connection,
+  connection: Pick<Connection, "publishAcked" | "isClosed">,
   subject: string,
-  data: string,
-  timeoutMs = 10_000,
+  data: Uint8Array | string,
+  { headers: given, id = nuid(), timeoutMs = 10_000 }: PublishOnceOptions = {},
 ): Promise<PublishAck> {
-  const headers = { "Nats-Msg-Id": nuid() };
+  const headers = { ...given, "Nats-Msg-Id": id };
   const deadline = performance.now() + timeoutMs;
   let unknown = false;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {

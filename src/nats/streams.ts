@@ -11,6 +11,7 @@ import {
   RetentionPolicy,
   StorageType,
 } from "@nats-io/jetstream";
+import { NatsUnavailableError } from "../errors.ts";
 import type { Connection } from "./connection.ts";
 import type { Names } from "./subjects.ts";
 
@@ -36,11 +37,19 @@ const LOOK_EVERY_MS = 100;
 /** Of a new limit: more may arrive until it is set, and must fit too. */
 const MOST_HELD = 0.75;
 
-/** How many copies there shall be: as many as were asked for, else three on a cluster of NATS servers and one on a server that runs alone. */
+/**
+ * How many copies there shall be: as many as were asked for, else three on a cluster of NATS servers and one on a server that runs alone.
+ * @throws NatsUnavailableError where a server that runs alone shall have several: it would take that for what is there already
+ */
 export function replicasFor(
   connection: Connection,
   asked: number | undefined,
 ): Pick<StreamSettings, "replicas" | "keepMoreReplicas"> {
+  if (asked !== undefined && asked > 1 && !connection.isClustered)
+    throw new NatsUnavailableError(
+      `expected a NATS cluster, since 'replicas' is ${asked}; the server at ${connection.server} runs alone`,
+      connection.servers,
+    );
   if (asked !== undefined) return { replicas: asked, keepMoreReplicas: false };
   return { replicas: connection.isClustered ? DEFAULT_CLUSTER_REPLICAS : 1, keepMoreReplicas: true };
 }
@@ -133,7 +142,9 @@ async function ensureStream(
 async function copied(manager: JetStreamManager, stream: string): Promise<void> {
   for (;;) {
     const { config, cluster } = await manager.streams.info(stream);
-    const { leader, replicas = [] } = cluster ?? {};
+    // Of a server that runs alone.
+    if (cluster === undefined) return;
+    const { leader, replicas = [] } = cluster;
     if (leader !== undefined && replicas.length === config.num_replicas - 1 && replicas.every(({ current }) => current)) return;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }

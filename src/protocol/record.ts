@@ -100,7 +100,8 @@ export interface Population {
   readonly openInOtherVersions: number;
 }
 
-export type HealthVerdict = "flowing" | "idle" | "held back" | "no worker" | "behind" | "starting" | "disconnected";
+/** `stuck`: partitions stand still, since NATS does not take their journals. */
+export type HealthVerdict = "flowing" | "idle" | "held back" | "no worker" | "behind" | "starting" | "stuck" | "disconnected";
 
 /** One line on top of every page. */
 export interface HealthView {

@@ -7,6 +7,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
+import { PasswordGuard } from "./password-guard.ts";
 
 export interface AccessOptions {
   /** The address that is listened on. */
@@ -21,8 +22,15 @@ export interface AccessOptions {
 
 /** Why a request is refused: as the JSON error says it. */
 export interface Refusal {
-  readonly status: 400 | 401 | 403 | 415;
-  readonly code: "HOST_REFUSED" | "ORIGIN_REFUSED" | "PASSWORD_NEEDED" | "READ_ONLY" | "TOKEN_NEEDED" | "JSON_NEEDED";
+  readonly status: 400 | 401 | 403 | 415 | 429;
+  readonly code:
+    | "HOST_REFUSED"
+    | "ORIGIN_REFUSED"
+    | "PASSWORD_NEEDED"
+    | "TOO_MANY_TRIES"
+    | "READ_ONLY"
+    | "TOKEN_NEEDED"
+    | "JSON_NEEDED";
   readonly message: string;
 }
 
@@ -36,20 +44,20 @@ export class Access {
   readonly #options: AccessOptions;
   readonly #hosts: ReadonlySet<string>;
   readonly #everyAddress: boolean;
-  readonly #password: Buffer | undefined;
+  readonly #password: PasswordGuard | undefined;
   readonly #token: Buffer;
 
   constructor(options: AccessOptions) {
     this.#options = options;
     this.#hosts = new Set([...LOOPBACK, ...[options.host, ...options.allowHosts].map(bracketed)]);
     this.#everyAddress = options.host === "0.0.0.0" || options.host === "::";
-    this.#password = options.password === undefined ? undefined : digest(options.password);
+    this.#password = options.password === undefined ? undefined : new PasswordGuard(options.password);
     this.#token = digest(options.token);
   }
 
-  /** What every request has to get past, whatever it asks for. */
-  check(method: string, header: HeaderOf): Refusal | undefined {
-    return this.checkHost(header) ?? this.checkOrigin(method, header) ?? this.checkPassword(header);
+  /** What every request has to get past, whatever it asks for. `address`: of who asks. */
+  check(method: string, header: HeaderOf, address: string | undefined): Refusal | undefined {
+    return this.checkHost(header) ?? this.checkOrigin(method, header) ?? this.checkPassword(header, address);
   }
 
   checkHost(header: HeaderOf): Refusal | undefined {
@@ -84,7 +92,7 @@ export class Access {
   }
 
   /** HTTP Basic with any user name, or a Bearer token. */
-  checkPassword(header: HeaderOf): Refusal | undefined {
+  checkPassword(header: HeaderOf, address: string | undefined): Refusal | undefined {
     if (this.#password === undefined) return undefined;
     const [scheme = "", value = ""] = (header("authorization") ?? "").split(/ +(.*)/s);
     let given: string | undefined;
@@ -93,7 +101,14 @@ export class Access {
       const text = Buffer.from(value, "base64").toString();
       given = text.slice(text.indexOf(":") + 1);
     }
-    if (given !== undefined && timingSafeEqual(digest(given), this.#password)) return undefined;
+    const verdict = given === undefined ? undefined : this.#password.check(given, address);
+    if (verdict === "right") return undefined;
+    if (verdict === "wait")
+      return {
+        status: 429,
+        code: "TOO_MANY_TRIES",
+        message: "too many wrong passwords came from your address: try again in a second",
+      };
     return {
       status: 401,
       code: "PASSWORD_NEEDED",

@@ -79,7 +79,7 @@ export function createApp(options: AppOptions): App {
   });
 
   app.use(async (context, next) => {
-    const refusal = access.check(context.req.method, headerOf(context));
+    const refusal = access.check(context.req.method, headerOf(context), context.env.incoming.socket.remoteAddress);
     return refusal === undefined ? await next() : refuse(context, refusal);
   });
   app.on(["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"], "*", (context) => notAllowed(context, "GET, HEAD, POST"));
@@ -194,6 +194,7 @@ function headerOf(context: AppContext): HeaderOf {
 
 function refuse(context: AppContext, { status, code, message }: Refusal): Response {
   if (status === 401) context.header("www-authenticate", REALM);
+  if (status === 429) context.header("retry-after", "1");
   return refuseWith(context, { status, code, message });
 }
 

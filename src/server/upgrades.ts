@@ -104,12 +104,18 @@ export class Upgrades {
       this.#access.checkHost(header) ??
       // Browsers let every page open a WebSocket anywhere and only say who it is: refusing is up to us.
       (allowed ? undefined : this.#access.checkOrigin("POST", header)) ??
-      this.#access.checkPassword(header)
+      this.#access.checkPassword(header, request.socket.remoteAddress)
     );
   }
 }
 
-const REASONS: Readonly<Record<number, string>> = { 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found" };
+const REASONS: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  429: "Too Many Requests",
+};
 
 function refuse(socket: Duplex, status: number, message: string): void {
   const body = `${message}\n`;

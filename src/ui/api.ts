@@ -38,15 +38,20 @@ export async function call<K extends Operation>(
   request: Operations[K]["request"],
   signal?: AbortSignal,
 ): Promise<Operations[K]["reply"]> {
+  return await postJson(`/api/${operation}`, request, signal);
+}
+
+/** To what is no operation. Throws as `call` does. */
+export async function postJson<T>(path: string, request: unknown, signal?: AbortSignal): Promise<T> {
   const used = token;
   try {
-    return await send<Operations[K]["reply"]>(`/api/${operation}`, post(request, used, signal));
+    return await send<T>(path, post(request, used, signal));
   } catch (error) {
     // Refused for its token: the server was started anew, and its page has another one.
     if (!(error instanceof ApiError) || error.code !== "TOKEN_NEEDED") throw error;
     if (used === token) await refreshToken();
     if (used === token) throw error;
-    return await send<Operations[K]["reply"]>(`/api/${operation}`, post(request, token, signal));
+    return await send<T>(path, post(request, token, signal));
   }
 }
 

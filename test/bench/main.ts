@@ -15,20 +15,36 @@ import { binary, countSucceeded, cpuMs, now, withLab } from "./lab.ts";
 import { format, percentile, record, rows } from "./report.ts";
 import { idle, scale } from "./scale.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    json: { type: "boolean" },
-    quick: { type: "boolean" },
-    only: { type: "string" },
-    repeat: { type: "string", default: "3" },
-    kills: { type: "string", default: "50" },
-    lease: { type: "string", default: "3s" },
-    engines: { type: "string", default: "3" },
-    servers: { type: "string", default: "1" },
-  },
-});
+const USAGE = `npm run bench -- [--only single,bulk,latency,bare,backlog,groups,failover,scale,idle] [--quick] [--repeat 3] [--json]
+  of failover, scale and idle: [--servers 3]; of failover: [--kills 50] [--lease 3s] [--engines 3]`;
+
+const flags = readFlags();
 const SCALE = flags.quick === true ? 0.1 : 1;
 const REPEAT = flags.quick === true ? 1 : Number(flags.repeat);
+function readFlags() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        help: { type: "boolean" },
+        json: { type: "boolean" },
+        quick: { type: "boolean" },
+        only: { type: "string" },
+        repeat: { type: "string", default: "3" },
+        kills: { type: "string", default: "50" },
+        lease: { type: "string", default: "3s" },
+        engines: { type: "string", default: "3" },
+        servers: { type: "string", default: "1" },
+      },
+    });
+    if (values.help !== true) return values;
+    console.log(USAGE);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
 async function throughput(mode: "single" | "bulk"): Promise<void> {
   const count = Math.round((mode === "single" ? 50_000 : 100_000) * SCALE);
   const samples: number[] = [];
@@ -242,8 +258,13 @@ const parts: Record<string, () => Promise<void>> = {
   scale: () => scale({ size: SCALE, repeat: REPEAT, servers: Number(flags.servers) }),
   idle: () => idle({ size: SCALE, servers: Number(flags.servers) }),
 };
-for (const [name, part] of Object.entries(parts))
-  if (flags.only === undefined || flags.only.split(",").includes(name)) await part();
+const wanted = flags.only?.split(",") ?? Object.keys(parts);
+const unknown = wanted.filter((name) => !(name in parts));
+if (unknown.length > 0) {
+  console.error(`--only: expected some of ${Object.keys(parts).join(", ")}, got ${unknown.join(", ")}\n${USAGE}`);
+  process.exit(2);
+}
+for (const [name, part] of Object.entries(parts)) if (wanted.includes(name)) await part();
 
 const machine = {
   node: process.version,

@@ -161,8 +161,17 @@ describe.skipIf(noBrowser)("the page of any XState program", () => {
     await axeCheck(page);
     expect(await page.content()).not.toContain(SECRET);
 
+    // While it is connected it stays.
+    expect(await page.getByRole("button", { name: "Forget shop" }).count()).toBe(0);
     program.stop();
     await page.locator(".inspect-program", { hasText: "ended" }).first().waitFor();
+    await page.getByRole("button", { name: "Forget shop" }).click();
+    await page.getByRole("dialog").getByText("Forget shop?").waitFor();
+    await shot(page, "inspect-forget-dark");
+    await axeCheck(page);
+    await page.getByRole("button", { name: "Forget it" }).click();
+    await soon(() => page.locator(".inspect-program", { hasText: "shop" }).count()).toBe(0);
+    await soon(() => new URL(page.url()).search).toBe("");
   });
 
   test("is good to look at in light, and on a phone", async () => {

@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { beforeAll, describe, expect, test } from "vitest";
 import { unreadyHealth } from "../../src/engine/health.ts";
+import { type HealthFacts, verdictOf } from "../../src/engine/health-verdict.ts";
 import { clusterMachine } from "../../src/engine/machine-definitions.ts";
 import type { NodeView } from "../../src/protocol/view.ts";
 import { startDashboard } from "../../src/server/index.ts";
@@ -11,6 +12,7 @@ import { startTestServer } from "../support/nats.ts";
 import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
 import { shot } from "./support/shot.ts";
+import { soon } from "./support/soon.ts";
 
 const node = (id: string, numbers: readonly number[], more: Partial<NodeView> = {}): NodeView => ({
   id,
@@ -30,12 +32,13 @@ describe.skipIf(noBrowser)("the engine nodes", () => {
   let url = "";
   let browser: TestBrowser;
   let nodes: readonly NodeView[] = [];
+  let health = unreadyHealth("starting", "Made up.");
 
   beforeAll(async () => {
     const server = await startTestServer();
     const engine = await startFakeEngine(server.url);
     engine.serve({
-      "health.get": () => unreadyHealth("starting", "Made up."),
+      "health.get": () => health,
       "worker.list": () => ({ items: [] }),
       "node.list": () => ({ items: nodes }),
       "machine.get": ({ machine = "node" }) => ({
@@ -104,4 +107,67 @@ describe.skipIf(noBrowser)("the engine nodes", () => {
       await page.waitForURL(`${url}/workers`);
     },
   );
+
+  test("say in the line on every page how the whole is, in whatever way it is not well", async () => {
+    const facts: HealthFacts = {
+      connected: true,
+      refused: 0,
+      moving: 0,
+      partitions: 8,
+      uptimeMs: 60_000,
+      live: 15,
+      active: 12,
+      scheduled: 0,
+      behindLimits: 3,
+      startsPerMinute: 240,
+      workers: 1,
+      slots: { used: 10, total: 10 },
+      stepsWaiting: 4,
+      heldBack: [],
+      unserved: [],
+      historyBehindMs: 0,
+      historyGone: undefined,
+    };
+    const acme = { limit: "tenant", key: "acme", waiting: 120, active: 3, maxRuns: 3, paused: true, waitedMs: 40_000 };
+    const states: readonly [string, Partial<HealthFacts>, tone: string][] = [
+      ["held-back", { behindLimits: 240, heldBack: [acme] }, "warn"],
+      ["no-worker", { unserved: [{ workflow: "answer", step: "write", waiting: 12 }] }, "bad"],
+      ["behind", { historyBehindMs: 95_000 }, "warn"],
+      ["moving", { moving: 3 }, "quiet"],
+      ["stuck", { refused: 2 }, "bad"],
+      ["disconnected", { connected: false }, "bad"],
+    ];
+    const page = await browser.openPage(`${url}/workers`);
+    for (const [name, more, tone] of states) {
+      const all = { ...facts, ...more };
+      const { verdict, sentence } = verdictOf(all);
+      health = {
+        ...unreadyHealth("starting", sentence),
+        verdict,
+        historyBehindMs: all.historyBehindMs,
+        live: all.live,
+        active: all.active,
+        slots: all.slots,
+        heldBackBy: all.heldBack,
+        noWorkerFor: all.unserved.map(({ workflow, step, waiting }) => ({ workflow, step: step ?? "", waiting })),
+      };
+      // Sooner than it is told of by itself.
+      await page.reload({ waitUntil: "domcontentloaded" });
+      const line = page.getByRole("region", { name: "Health" });
+      await line.getByTitle(sentence, { exact: true }).waitFor();
+      // The stream may bring what was true a moment before, once more.
+      await soon(() => line.locator(".shell-dot").getAttribute("data-tone")).toBe(tone);
+      await soon(() => line.getByText("history behind by 1:35 min").count()).toBe(name === "behind" ? 1 : 0);
+      for (const [width, theme] of [
+        [1400, "dark"],
+        [400, "light"],
+      ] as const) {
+        await page.setViewportSize({ width, height: 800 });
+        await page.emulateMedia({ colorScheme: theme });
+        expect(await page.evaluate(() => document.documentElement.scrollWidth), `${name} ${width}`).toBe(width);
+        await shot(page, `health-${name}-${width}`);
+      }
+    }
+    await axeCheck(page);
+  });
 });

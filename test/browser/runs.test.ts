@@ -1,5 +1,7 @@
 /** The page of all runs, over a real engine: live, filtered, by keyboard, in bulk. */
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
 import type { Page } from "playwright-core";
 import { defineWorkflow, Strategy } from "sluice";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -7,6 +9,14 @@ import { z } from "zod";
 import { cancelDemo } from "../../examples/cancel-demo.ts";
 import { concurrencyDemo } from "../../examples/concurrency-demo.ts";
 import { perUserDemo } from "../../examples/per-user-demo.ts";
+import { encodeBatch, type Fact } from "../../src/engine/facts.ts";
+import { unreadyHealth } from "../../src/engine/health.ts";
+import { startDashboard } from "../../src/server/index.ts";
+import { onCleanup } from "../support/cleanup.ts";
+import { startFakeEngine } from "../support/fake-engine.ts";
+import { DirectProjector } from "../support/history-world.ts";
+import { startTestServer } from "../support/nats.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
 import { axeCheck } from "./support/axe.ts";
 import { noBrowser, openBrowser, type TestBrowser } from "./support/browser.ts";
@@ -124,6 +134,114 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     await soon(() => filterOf(page)).toBeNull();
   });
 
+  test("completes keys, tags, groups, times and states that there are, by keyboard, and takes what is pasted", async () => {
+    const tag = { metadata: { team: "blue ocean" } };
+    const run = await world.client.run("fail", { why: "tags" }, tag);
+    await waitFor(async () => (await world.client.runs.get(run.id)).status === "FAILED");
+    await waitFor(async () => (await world.client.runs.list({ tag: "team=blue ocean" })).items.length > 0);
+    await world.client.run("hold", { tenant: "acme" });
+    const page = await browser.openPage(`${world.url}/runs`);
+    await page.keyboard.press("/");
+    const box = page.getByRole("combobox");
+    const choose = async (typed: string, option: string, text: string): Promise<void> => {
+      await box.pressSequentially(typed);
+      await page.getByRole("option", { name: option, exact: true }).waitFor();
+      await page.keyboard.press("Tab");
+      await soon(() => box.inputValue()).toBe(text);
+    };
+    await choose("ta", "tag: metadata: name=value, or name alone", "tag:");
+    await choose("te", "team=blue ocean", 'tag:"team=blue ocean" ');
+    await choose("status:fai", "failed", 'tag:"team=blue ocean" status:failed ');
+    await choose("since:2", "24h a day ago", 'tag:"team=blue ocean" status:failed since:24h ');
+    await soon(() => filterOf(page)).toBe('tag:"team=blue ocean" status:failed since:24h');
+    await page.locator(`[data-id="${run.id}"]`).waitFor();
+    await soon(() => rows(page).count()).toBe(1);
+    // Behind a space, Tab goes on to what is next on the page, and takes nothing.
+    await page.keyboard.press("Tab");
+    await soon(() => box.evaluate((input) => input === document.activeElement)).toBe(false);
+    expect((await box.inputValue()).trim()).toBe('tag:"team=blue ocean" status:failed since:24h');
+
+    await box.fill("");
+    await choose("group:tenant/a", "tenant/acme", "group:tenant/acme ");
+    await box.fill("");
+    await choose("key:ac", "acme", "key:acme ");
+    await choose("workflow:ho", "hold", "key:acme workflow:hold ");
+    await choose("state:run.runn", "run.running", "key:acme workflow:hold state:run.running ");
+    await waitFor(async () => (await rows(page, "RUNNING").count()) === 1);
+
+    // Lines of a table or a mail become words; what cannot be meant is said, of each word.
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin: world.url });
+    await page.evaluate(async () => await navigator.clipboard.writeText("workflow:fail\nstatus:odd\r\n\tsince: 1h\n"));
+    await box.selectText();
+    await page.keyboard.press("Control+V");
+    await soon(() => box.inputValue()).toBe("workflow:fail status:odd since: 1h");
+    await page.getByText('There is no status "odd"').waitFor();
+    await page.getByText('"since:" has no value; without a space it would be since:1h').waitFor();
+    await soon(() => box.getAttribute("aria-invalid")).toBe("true");
+    await axeCheck(page);
+    await shot(page, "runs-problems");
+    await soon(() => filterOf(page)).toBe("workflow:fail status:odd since: 1h");
+    await page.reload();
+    await soon(() => box.inputValue()).toBe("workflow:fail status:odd since: 1h");
+  });
+
+  test("shows what came between its first look and the beginning of its stream", async () => {
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const page = await browser.openPage(`${world.url}/runs?q=key%3Agap`, {
+      prepare: async (page) => {
+        await page.route("**/api/stream*", async (route) => {
+          await opened;
+          await route.continue();
+        });
+      },
+    });
+    await page.getByText("No run matches").waitFor();
+    await world.client.publish("hold.wanted", { tenant: "gap" });
+    await waitFor(async () => (await world.client.runs.list({ key: "gap", status: "RUNNING" })).items.length === 1);
+    open();
+    await rows(page, "RUNNING").waitFor();
+    await page.locator(".runs-counters").getByText("All 1", { exact: true }).waitFor();
+  });
+
+  test("stops cancelling many where one says so, and tells how far it was", async () => {
+    await world.client.publishMany(Array.from({ length: 600 }, () => ({ event: "hold.wanted", payload: { tenant: "stop" } })));
+    await waitFor(async () => (await world.client.runs.count({ key: "stop" })).count === 600, { timeoutMs: 20_000 });
+    let asked = 0;
+    let go = (): void => undefined;
+    const stopped = new Promise<void>((resolve) => (go = resolve));
+    const page = await browser.openPage(`${world.url}/runs?q=key%3Astop`, {
+      prepare: async (page) => {
+        await page.route("**/api/run.cancelMany", async (route) => {
+          asked++;
+          if (asked === 2) await stopped;
+          await route.continue();
+        });
+      },
+    });
+    await rows(page).first().waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("x");
+    await page.getByRole("button", { name: "Select all 600 matches" }).click();
+    await page.keyboard.press("c");
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel 600 runs" }).click();
+    const bar = page.getByRole("region", { name: "Cancelling runs" });
+    await bar.getByText("200 done, 400 left").waitFor();
+    await soon(() => asked).toBe(2);
+    await bar.getByRole("button", { name: "Stop" }).click();
+    await bar.getByText("stopping …").waitFor();
+    // What is under way ends; nothing follows it.
+    go();
+    await bar.getByText("400 cancelled").waitFor();
+    await bar.getByText("200 left, stopped").waitFor();
+    await shot(page, "runs-bulk-stopped");
+    await axeCheck(page);
+    expect(asked).toBe(2);
+    expect((await world.client.runs.count({ key: "stop", status: ["QUEUED", "RUNNING"] })).count).toBe(200);
+    await bar.getByRole("button", { name: "Dismiss" }).click();
+    await soon(() => bar.count()).toBe(0);
+  });
+
   test("works by keyboard alone: find, open, come back, select, cancel", async () => {
     await world.client.publish("hold.wanted", { tenant: "keys" });
     await world.client.publish("hold.wanted", { tenant: "keys" });
@@ -233,22 +351,10 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
 
   test("scrolls 100,000 runs smoothly, and comes back to where one was", { timeout: 120_000 }, async () => {
     const total = 100_000;
-    const newest = Date.UTC(2026, 0, 31);
     let asked = 0;
-    const page = await browser.openPage(`${world.url}/runs`, {
-      tolerate: [/404/], // the page of a run that is not there
-      prepare: async (page) => {
-        // The rows of a long history, by cursor, as the server gives them.
-        await page.route("**/api/run.list*", async (route) => {
-          const { cursor = "0", size = 100 } = route.request().postDataJSON() as { cursor?: string; size?: number };
-          asked++;
-          const from = Number(cursor);
-          const items = Array.from({ length: Math.min(size, total - from) }, (_, i) => fakeRun(from + i, newest));
-          await route.fulfill({ json: { items, ...(from + size < total && { next: String(from + size) }) } });
-        });
-        await page.route("**/api/run.count*", async (route) => await route.fulfill({ json: { count: total, atLeast: false } }));
-      },
-    });
+    const url = await startDashboardOf(await longHistory(total), () => asked++);
+    // The page of a run that is not there.
+    const page = await browser.openPage(`${url}/runs`, { tolerate: [/404/] });
     await rows(page).first().waitFor();
     const height = await page.locator(".runs-scroller").evaluate((scroller) => scroller.scrollHeight);
     expect(height).toBe(total * 28);
@@ -258,7 +364,7 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
     for (const rowsPerFrame of [8, 40]) {
       const ended = await measureFrames(page);
       await page.locator(".runs-scroller").evaluate(async (scroller, rowsPerFrame) => {
-        for (let frame = 0; frame < 300; frame++) {
+        for (let frame = 0; frame < 150; frame++) {
           scroller.scrollTop += rowsPerFrame * 28;
           await new Promise((resolve) => requestAnimationFrame(resolve));
         }
@@ -335,23 +441,54 @@ describe.skipIf(noBrowser)("the page of all runs", () => {
   });
 });
 
-function fakeRun(index: number, newest: number): unknown {
-  const at = new Date(newest - index * 1_000).toISOString();
-  return {
-    id: `run-${String(index).padStart(6, "0")}`,
-    workflow: `flow-${index % 7}`,
-    version: "v1",
-    status: index % 11 === 0 ? "FAILED" : "SUCCEEDED",
-    ...(index % 11 === 0 && { reason: "STEP_FAILED" }),
-    input: {},
-    keys: [{ limit: "tenant", key: `tenant-${index % 31}` }],
-    priority: 0,
-    metadata: {},
-    createdAt: at,
-    startedAt: at,
-    finishedAt: at,
-    steps: { a: { status: "SUCCEEDED", attempts: 1 }, b: { status: index % 11 === 0 ? "FAILED" : "SUCCEEDED", attempts: 1 } },
-  };
+/** A history of so many runs that have ended, `run-000000` being the newest: as files of that size are read, without having run them. */
+async function longHistory(total: number): Promise<DirectProjector> {
+  const projector = new DirectProjector(join(await temporaryFolder("history"), "history.sqlite"));
+  const chunk = 1_000;
+  for (let from = 0; from < total; from += chunk) {
+    const facts = Array.from({ length: chunk }, (_, offset): Fact[] => {
+      const run = `run-${String(total - 1 - from - offset).padStart(6, "0")}`;
+      const at = Date.UTC(2026, 0, 1) + (from + offset) * 1_000;
+      const failed = offset % 11 === 0;
+      return [
+        { k: "created", at, run, wf: "user", ver: "v1", phase: "active", keys: [`tenant-${offset % 31}`], input: { n: offset } },
+        { k: "finished", at: at + 40, run, status: failed ? "FAILED" : "SUCCEEDED", ...(failed && { reason: "STEP_FAILED" }) },
+      ];
+    }).flat();
+    const text = encodeBatch(
+      1,
+      undefined,
+      facts.map((fact) => JSON.stringify(fact)),
+    );
+    const seq = from / chunk + 1;
+    projector.batch({ partition: 0, previous: seq - 1, seq, facts, text });
+    // Others of this process have something to do, too.
+    await projector.settled();
+  }
+  await projector.request("flush", {});
+  onCleanup(async () => await projector.close());
+  return projector;
+}
+
+/** A dashboard whose engine knows a history and nothing else. `onList` is called for each page of runs. */
+async function startDashboardOf(history: DirectProjector, onList: () => void): Promise<string> {
+  const server = await startTestServer();
+  const engine = await startFakeEngine(server.url);
+  engine.serve({
+    "health.get": () => unreadyHealth("starting", "Made up."),
+    "run.count": async (query) => await history.request("count", query),
+    "run.list": async (query) => {
+      onList();
+      const { items, next } = await history.list(query);
+      return { items: items.map(({ view }) => view), ...(next !== undefined && { next }) };
+    },
+  });
+  await engine.connection.flush();
+  const logger = pino({ level: "silent" });
+  const uiDir = process.env["SLUICE_TEST_UI_DIR"];
+  const dashboard = await startDashboard({ servers: server.url, port: 0, uiDir, logger });
+  onCleanup(async () => await dashboard.stop());
+  return `http://127.0.0.1:${dashboard.port}`;
 }
 
 interface Frames {

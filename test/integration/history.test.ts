@@ -222,6 +222,18 @@ describe("A history's file", () => {
     expect(lines.filter(({ level }) => level >= 50)).toHaveLength(1);
   });
 
+  it("is left to the engine node that has it by another one in the same folder, which takes the next, and that is no error", async () => {
+    const { logger, lines } = recordingLogger();
+    const options = { dataDir: await temporaryFolder("history"), prefix: "sluice", retentionMs: 1e12, logger };
+    for (let node = 0; node < 2; node++) {
+      const history = await openHistory(options);
+      onCleanup(async () => await history.stop());
+    }
+    expect(existsSync(`${options.dataDir}/history.2.db`)).toBe(true);
+    expect(lines.filter(({ level }) => level >= 40)).toEqual([]);
+    expect(lines.map(({ msg }) => msg)).toEqual(["another process has this history file: another is taken"]);
+  });
+
   it("begins anew where it is corrupt, keeps what was there, and warns once", async () => {
     const folder = await temporaryFolder("history");
     const file = `${folder}/history.db`;

@@ -1,12 +1,14 @@
 /** The stream of a partition on a real server: the fence, appends whose acknowledgement is lost, snapshots, purging. */
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
+import type { NatsServer } from "../../src/dev/nats-server.ts";
 import { connectNats, type Connection } from "../../src/nats/connection.ts";
 import { PartitionStream } from "../../src/nats/partition-stream.ts";
 import { ensureStreams } from "../../src/nats/streams.ts";
 import { createNames } from "../../src/nats/subjects.ts";
 import { onCleanup } from "../support/cleanup.ts";
 import { startTestServer } from "../support/nats.ts";
+import { within } from "../support/wait.ts";
 
 const logger = pino({ level: "silent" });
 const names = createNames();
@@ -17,12 +19,19 @@ async function connectTo(url: string): Promise<Connection> {
   return connection;
 }
 
-async function openTwo(): Promise<{ first: PartitionStream; second: PartitionStream; connection: Connection }> {
+interface Opened {
+  readonly first: PartitionStream;
+  readonly second: PartitionStream;
+  readonly connection: Connection;
+  readonly server: NatsServer;
+}
+
+async function openTwo(): Promise<Opened> {
   const server = await startTestServer();
   const connection = await connectTo(server.url);
   await ensureStreams(connection, names, 1, { replicas: 1, duplicateWindowMs: 1_000, rejectedMaxAgeMs: 60_000 });
   const open = (): PartitionStream => new PartitionStream({ connection, names, partition: 0, logger });
-  return { first: open(), second: open(), connection };
+  return { first: open(), second: open(), connection, server };
 }
 
 async function journalOf(stream: PartitionStream): Promise<string[]> {
@@ -79,6 +88,19 @@ describe("the journal of a partition", () => {
     await first.writeSnapshot(["{}"], first.lastJournalSeq, seq);
     await first.purge(first.lastJournalSeq, seq);
     expect(await first.lastInboxSeq()).toBe(seq + 1);
+  });
+});
+
+describe("a read of the journal whose server is away", () => {
+  it("is ended by stop", async () => {
+    const { first, server } = await openTwo();
+    await first.open();
+    await first.append("a");
+    await server.stop();
+    const reading = journalOf(first);
+    first.stop();
+    await expect(within(1_000, "the read to end", reading)).rejects.toThrow("reading SLUICE_P0 was stopped");
+    await expect(journalOf(first)).rejects.toThrow("was stopped");
   });
 });
 

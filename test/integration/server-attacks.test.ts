@@ -179,6 +179,38 @@ describe("the password", () => {
       expect(await ask(locked.url, "/api/about", { headers: { authorization } })).toMatchObject({ status: 200 });
   });
 
+  test("cannot be guessed quickly, over HTTP or WebSockets, and is not told from others by who has guessed too often", async () => {
+    const locked = await world.start({ password: "open sesame" });
+    const guess = async (password: string): Promise<number> =>
+      (await ask(locked.url, "/api/about", { headers: { authorization: basic(`:${password}`) } })).status;
+    expect(await guess("open sesame")).toBe(200);
+    // A little more than ten where they take longer than a second.
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => guess(`guess-${index}`)));
+    expect(answers.filter((status) => status === 401).length).toBeLessThan(20);
+    expect(answers.filter((status) => status === 429).length).toBeGreaterThan(80);
+    expect(new Set(answers)).toEqual(new Set([401, 429]));
+    // Nor does it help to have the right one among them; a second later one more is looked at, so this may take another try.
+    const socket = (): Promise<number | undefined> =>
+      new Promise((resolve) => {
+        const headers = { authorization: basic(":open sesame") };
+        const opened = new WebSocket(`${locked.url.replace("http", "ws")}/inspect`, { headers });
+        opened.on("unexpected-response", (_, { statusCode }) => resolve(statusCode));
+        opened.on("open", () => {
+          opened.terminate();
+          resolve(101);
+        });
+        opened.on("error", () => undefined);
+      });
+    let more = 0;
+    for (const right of [() => guess("open sesame"), socket])
+      await waitFor(async () => {
+        await Promise.all(Array.from({ length: 20 }, () => guess(`more-${more++}`)));
+        return (await right()) === 429;
+      });
+    // Whoever has the password gets in once there is quiet.
+    await waitFor(async () => (await guess("open sesame")) === 200, { what: "the dashboard to listen again" });
+  });
+
   test("does not replace the token", async () => {
     const locked = await world.start({ password: "open sesame" });
     const authorization = basic(":open sesame");

@@ -257,6 +257,8 @@ describe("sluice run", () => {
     );
     expect(at.calls[0]).toEqual(["run", "answer", {}, { at: "2026-01-31T23:00:00.000Z" }]);
     expect(at.stdout).toBe("01RUN starts in 11h\n");
+    const past = await sluice(["run", "answer", "--at", "2020-01-01"], handle({ scheduledAt: "2020-01-01T00:00:00.000Z" }));
+    expect(past.stdout).toBe("01RUN\n");
   });
 });
 

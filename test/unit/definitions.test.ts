@@ -46,6 +46,8 @@ class Cluster {
   readonly rejected: string[] = [];
   readonly inForce: number[] = [];
   readonly log: string[] = [];
+  /** Called when groups are counted. */
+  onCount: () => Promise<void> | void = () => undefined;
   /** A node that does not answer. */
   silent: Node | undefined = undefined;
 
@@ -59,6 +61,7 @@ class Cluster {
 class Node {
   readonly owned = new OwnedPartitions(4);
   readonly handlers = new Map<string, Handler>();
+  readonly gathers = new Map<string, (partitions: readonly Partition[], request: unknown) => Promise<unknown>>();
   readonly defined: string[] = [];
   readonly inputs: Input[] = [];
   readonly definitions: Definitions;
@@ -68,7 +71,9 @@ class Node {
     this.#cluster = cluster;
     const calls = {
       serve: (operation: string, handler: Handler) => void this.handlers.set(operation, handler),
-      serveGather: () => undefined,
+      serveGather: (operation: string, handler: (partitions: readonly Partition[], request: unknown) => Promise<unknown>) =>
+        void this.gathers.set(operation, handler),
+      reads: { all: () => Promise.resolve([]) },
       toAll: async (operation: string, request: unknown) => {
         for (const node of cluster.nodes) {
           if (node === cluster.silent) throw new Error("does not answer");
@@ -77,7 +82,11 @@ class Node {
         cluster.log.push("all know");
         return new Map();
       },
-      gather: (_: string, { limit }: { limit: string }) => Promise.resolve({ parts: [cluster.groups.get(limit) ?? 0] }),
+      gather: async (operation: string, request: { limit: string }) => {
+        for (const node of cluster.nodes) if (node !== cluster.silent) await node.gathers.get(operation)?.([], request);
+        await cluster.onCount();
+        return { parts: [cluster.groups.get(request.limit) ?? 0] };
+      },
     };
     this.definitions = new Definitions({
       connection: { publishAcked: () => Promise.reject(new Error("not here")) },
@@ -185,6 +194,52 @@ describe("a definition that comes by at the coordinator", () => {
     expect(cluster.rejected[0]).toMatch(/2 of its groups still have runs/);
   });
 
+  test("has runs held, at every owner, before the groups of a limit that it moves are counted, and until that is decided", async () => {
+    const cluster = new Cluster();
+    const [node, owner] = [cluster.node(), cluster.node()];
+    owner.own(1);
+    await node.definitions.takeOffice(1);
+    await node.passes(alone(1), 1);
+    const moving: string[][] = [];
+    cluster.onCount = () => void moving.push([...owner.definitions.placement.moving], [...node.definitions.placement.moving]);
+    await node.passes(both, 2);
+    expect(moving).toEqual([["A"], ["A"]]);
+    expect([owner.definitions.placement.moving.size, node.definitions.placement.moving.size]).toEqual([0, 0]);
+    expect(owner.definitions.placement.toJSON()).toEqual({ A: { domain: "A" }, B: { domain: "A" } });
+    expect(owner.inputs).toContainEqual({ type: "homes" });
+  });
+
+  test("has them go on where it is refused, also at an owner that is not told", async () => {
+    const cluster = new Cluster();
+    const [node, owner] = [cluster.node(), cluster.node()];
+    owner.own(1);
+    await node.definitions.takeOffice(1);
+    await node.passes(alone(1), 1);
+    cluster.groups.set("A", 1);
+    await node.passes(both, 2);
+    expect(node.definitions.placement.moving.size).toBe(0);
+    await expect.poll(() => owner.definitions.placement.moving.size).toBe(0);
+    expect(owner.inputs).toContainEqual({ type: "homes" });
+    expect(owner.definitions.placement.toJSON()).toEqual({ A: "by key" });
+  });
+
+  test("has a node that takes a partition over meanwhile hold them as well, and whoever coordinates next begin anew", async () => {
+    const cluster = new Cluster();
+    const [node, late] = [cluster.node(), cluster.node()];
+    await node.definitions.takeOffice(1);
+    await node.passes(alone(1), 1);
+    cluster.silent = late;
+    cluster.onCount = async () => {
+      await late.definitions.refresh();
+      throw new Error("it dies");
+    };
+    await expect(node.passes(both, 2)).rejects.toThrow("it dies");
+    expect([...late.definitions.placement.moving]).toEqual(["A"]);
+    await late.definitions.takeOffice(2);
+    expect([...late.definitions.placement.moving]).toEqual([]);
+    await expect.poll(() => node.definitions.placement.moving.size).toBe(0);
+  });
+
   test("that no one can use is kept aside", async () => {
     const cluster = new Cluster();
     const node = cluster.node();
@@ -270,6 +325,30 @@ describe("a node", () => {
     crons.splice(0, crons.length, ...node.inputs);
     expect(names()).not.toContain("ticking");
     expect(names()).not.toContain("rules");
+  });
+
+  test("keeps the newest homes, whichever it has read last", async () => {
+    const cluster = new Cluster();
+    const node = cluster.node();
+    await node.definitions.takeOffice(1);
+    await node.passes(alone(1), 1);
+    const { bucket } = cluster;
+    const get = bucket.get.bind(bucket);
+    let answer: () => void = () => undefined;
+    const late = new Promise<void>((resolve) => (answer = resolve));
+    const read = get("placement");
+    bucket.get = async <T>(key: string): Promise<BucketEntry<T> | undefined> => {
+      if (key !== "placement") return get<T>(key);
+      bucket.get = get;
+      await late;
+      return (await read) as BucketEntry<T>;
+    };
+    const refreshed = node.definitions.refresh();
+    await expect.poll(() => bucket.get, { interval: 1 }).toBe(get);
+    await node.passes(both, 2);
+    answer();
+    await refreshed;
+    expect(node.definitions.placement.toJSON()).toEqual({ A: { domain: "A" }, B: { domain: "A" } });
   });
 
   test("reads homes that were written before there were many nodes", async () => {

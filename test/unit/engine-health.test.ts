@@ -5,6 +5,7 @@ import { Rate, shownRate } from "../../src/engine/rate.ts";
 
 const calm: HealthFacts = {
   connected: true,
+  refused: 0,
   moving: 0,
   partitions: 8,
   uptimeMs: 60_000,
@@ -67,6 +68,12 @@ describe("the health of the whole", () => {
       { ...busy, moving: 1, unserved: [missing] },
       "starting",
       "1 of 8 partitions is on the way to another engine node: what is there waits for a moment.",
+    ],
+    [
+      "partitions that stand still, before all but the connection",
+      { ...busy, refused: 2, moving: 1, unserved: [missing] },
+      "stuck",
+      "2 of 8 partitions stand still: NATS does not take their journals, most likely since a stream or its disk is full. They go on once there is room.",
     ],
     [
       "a history that is behind, before limits",

@@ -14,12 +14,15 @@ export const START_MS = Date.UTC(2026, 0, 1);
 export class Partition {
   readonly slots = new TestSlots();
   readonly core: PartitionCore;
+  readonly placement: Placement;
+  /** What was recorded, as `replayBatch` takes it. */
+  readonly journal: string[] = [];
   readonly #workflows = new Workflows();
   #nowMs = START_MS;
   #crons = 0;
 
   constructor(workflows: readonly AnyWorkflow[], { partition = 0, partitions = 1 } = {}) {
-    const placement = new Placement(partitions);
+    const placement = (this.placement = new Placement(partitions));
     for (const { spec } of workflows) {
       for (const [limit, home] of placement.plan(spec).fresh) placement.setHome(limit, home);
       this.#workflows.add(spec, 1, START_MS);
@@ -86,7 +89,9 @@ export class Partition {
   news(): string[] {
     const { facts, effects } = this.core.takeBatch();
     this.effects = effects;
-    return decodeBatch(`{"v":1,"in":0,"f":[${facts.join(",")}]}`)
+    const batch = `{"v":1,"in":0,"f":[${facts.join(",")}]}`;
+    this.journal.push(batch);
+    return decodeBatch(batch)
       .f.map(short)
       .filter((text) => text !== "");
   }

@@ -44,7 +44,7 @@ function expected(all: readonly Life[]): string[] {
 
 const line = (at: string, run: string, decision: string, why: string): string => `${at} ${run} ${decision}: ${why}`;
 
-function pages(store: Store, size: number, readInFull: number): GroupDecisionView[] {
+function pages(store: Store, size: number, readInFull?: number): GroupDecisionView[] {
   const found: GroupDecisionView[] = [];
   for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
     const page = groupDecisions(store.sql, store.specs, { ...GROUP, size, ...(cursor !== undefined && { cursor }) }, readInFull);
@@ -81,6 +81,39 @@ describe("the decision log of a group", () => {
       ),
       { numRuns: 150 },
     );
+  });
+
+  it("has all of a key with a backlog of thousands, to the first, also what was decided long before a run ended", () => {
+    const count = 8_000;
+    const run = (index: number): string => `r${index}`;
+    const base = Date.UTC(2026, 0, 1);
+    const facts = Array.from({ length: count }, (_, index): Fact => {
+      const phase = index === 0 ? "active" : "waiting";
+      return { k: "created", at: base + index, run: run(index), wf: "user", ver: "v1", phase, keys: ["u1"] };
+    });
+    for (let index = 0; index < count; index++) {
+      const at = base + count + index * 100;
+      if (index > 0) facts.push({ k: "admitted", at, run: run(index), by: run(index - 1) });
+      facts.push({ k: "finished", at: at + 100, run: run(index), status: "SUCCEEDED" });
+    }
+    const batches = Array.from({ length: Math.ceil(facts.length / 2_000) }, (_, index) => ({
+      partition: 0,
+      previous: index,
+      seq: index + 1,
+      facts: facts.slice(index * 2_000, (index + 1) * 2_000),
+      text: "",
+    }));
+    const store = stored(batches, [0]);
+    const found = pages(store, 1_000);
+    for (const [decision, times] of [
+      ["queued", count - 1],
+      ["admitted", count],
+      ["released", count],
+    ] as const)
+      expect(new Set(found.flatMap((one) => (one.decision === decision ? [one.run] : []))).size, decision).toBe(times);
+    expect(found).toHaveLength(3 * count - 1);
+    expect(found.every(({ at }, index) => index === 0 || at <= (found[index - 1]?.at ?? ""))).toBe(true);
+    store.close();
   });
 
   it("puts those who make room before those who get it, in the same millisecond", () => {

@@ -18,6 +18,7 @@ function world() {
   const applied: string[] = [];
   let known = true;
   let refusals = 0;
+  let over = false;
   const inputs = new InboxInputs({
     connection: {
       publishAcked: (_, data) => {
@@ -41,9 +42,17 @@ function world() {
   const read = (command: unknown, seq = 7): Input | Promise<Input> => {
     const data = Buffer.from(typeof command === "string" ? command : JSON.stringify(command));
     const message: ReadMessage = { subject: "", seq, data, timeMs: 0, header: () => undefined };
-    return inputs.toInput(3, message);
+    return inputs.toInput(3, message, () => over);
   };
-  return { inputs, kept, rejected, applied, read, forget: () => (known = false), refuse: (times: number) => (refusals = times) };
+  return {
+    kept,
+    rejected,
+    applied,
+    read,
+    forget: () => (known = false),
+    refuse: (times: number) => (refusals = times),
+    end: () => (over = true),
+  };
 }
 
 const create = { type: "create", run: "r1", workflow: "free", version, input: { a: 1 } };
@@ -126,10 +135,10 @@ test("what cannot be used is put aside with the reason, and passed over", async 
   expect(rejected[1]).toMatch(/inbox\.3 .*expected a command of type/);
 });
 
-test("what waits when it is stopped is left to the next owner", async () => {
-  const { inputs, read, refuse, rejected } = world();
+test("what waits when the partition goes is left to the next owner", async () => {
+  const { end, read, refuse, rejected } = world();
   refuse(Infinity);
   const waiting = read({ ...create, input: "long ".repeat(200) });
-  inputs.stop();
+  end();
   expect([(await waiting).type, rejected]).toEqual(["read", []]);
 });

@@ -111,20 +111,23 @@ describe("the password", () => {
 
   test("is taken as HTTP Basic with any user, and as a Bearer token", () => {
     for (const authorization of [basic("ada:pass:wörd "), basic(":pass:wörd "), "basic OnBhc3M6d8O2cmQg"])
-      expect(locked.checkPassword(headers({ authorization })), authorization).toBeUndefined();
-    expect(access({ password: "word" }).checkPassword(headers({ authorization: "Bearer word" }))).toBeUndefined();
+      expect(locked.checkPassword(headers({ authorization }), "192.0.2.1"), authorization).toBeUndefined();
+    expect(access({ password: "word" }).checkPassword(headers({ authorization: "Bearer word" }), "192.0.2.1")).toBeUndefined();
   });
 
   test.each(["", "Basic", "Basic !!!", basic("ada:pass:word"), basic("ada:"), basic("ada"), "Bearer pass", "Digest pass:wörd"])(
     "is not %j",
     (authorization) => {
-      expect(locked.checkPassword(headers({ authorization }))).toMatchObject({ status: 401, code: "PASSWORD_NEEDED" });
+      expect(locked.checkPassword(headers({ authorization }), "192.0.2.1")).toMatchObject({
+        status: 401,
+        code: "PASSWORD_NEEDED",
+      });
     },
   );
 
   test("is asked for only where there is one", () => {
-    expect(locked.checkPassword(headers({}))).toMatchObject({ status: 401 });
-    expect(access().checkPassword(headers({}))).toBeUndefined();
+    expect(locked.checkPassword(headers({}), "192.0.2.1")).toMatchObject({ status: 401 });
+    expect(access().checkPassword(headers({}), "192.0.2.1")).toBeUndefined();
   });
 });
 

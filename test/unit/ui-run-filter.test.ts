@@ -34,6 +34,7 @@ describe("the filter of runs", () => {
     ["since:yesterday", /is no time/],
     ["key:a key:b", /can be given once/],
     ["state:run.x", /needs "workflow:"/],
+    ["status: failed", /"status:" has no value; without a space it would be status:failed/],
   ])("says what is wrong with %j", (text, problem) => {
     expect(parseFilter(text, NOW).problems).toEqual([expect.stringMatching(problem)]);
   });

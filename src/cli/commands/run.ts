@@ -50,7 +50,8 @@ async function runOne(cli: Cli, workflow: string, json: string, options: Options
     if (options.wait === true) return await follow(cli, run, options);
     const view = await run.get();
     if (options.json === true) cli.json(view);
-    else cli.print(view.scheduledAt === undefined ? view.id : `${view.id} starts ${formatAge(view.scheduledAt, cli.now())}`);
+    else if (view.scheduledAt === undefined || Date.parse(view.scheduledAt) <= cli.now()) cli.print(view.id);
+    else cli.print(`${view.id} starts ${formatAge(view.scheduledAt, cli.now())}`);
   });
 }
 

@@ -114,7 +114,42 @@ export class Arrivals {
     run.dropLargeInput();
   }
 
+  /** Those whose limits have stopped moving, in their order. */
+  placeHeld(): void {
+    const { keying, admission } = this.#rooms;
+    if (keying.held.size === 0) return;
+    for (const run of [...keying.held]) {
+      if (this.#placement.isMoving(run.workflow.spec)) continue;
+      keying.delete(run);
+      this.#send(run, run.rest?.keys ?? [], false);
+      admission.settle();
+    }
+  }
+
+  /** Where its groups are, or, while that is being decided, where it stands. */
   #place(run: Run, keys: readonly string[], fresh: boolean): void {
+    if (this.#placement.isMoving(run.workflow.spec)) this.#hold(run, keys, fresh);
+    else {
+      // They came first.
+      this.placeHeld();
+      this.#send(run, keys, fresh);
+    }
+  }
+
+  #hold(run: Run, keys: readonly string[], fresh: boolean): void {
+    const waits = run.phase === "keying" && !fresh;
+    run.phase = "keying";
+    keepKeys(run, keys);
+    if (fresh) {
+      this.#batch.recordCreated(run, "keying", keys);
+      this.#state.add(run);
+      this.#rooms.changes.tell(run, "queued", "QUEUED");
+    } else if (!waits) this.#batch.record({ k: "phase", at: this.#state.now, run: run.run, phase: "keying" });
+    this.#rooms.keying.add(run);
+    run.dropLargeInput();
+  }
+
+  #send(run: Run, keys: readonly string[], fresh: boolean): void {
     const to = this.#placement.partitionOf(run.workflow.spec, run.run, keys);
     if (to !== this.#state.partition && keys.length > 0) this.#move(run, to, keys, fresh);
     else this.#rooms.admission.arrive(run, keys, fresh);

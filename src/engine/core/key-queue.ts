@@ -1,4 +1,7 @@
-/** The runs that wait for a worker to compute their keys, per workflow, oldest first. Which worker is asked, and when, is the keyer's. */
+/**
+ * The runs that wait for a worker to compute their keys, per workflow, oldest first; which worker is asked, and when, is the keyer's. And
+ * those that have their keys, and wait until it is decided where their groups are.
+ */
 import type { Run } from "../run.ts";
 import type { BatchBuilder } from "./batch-builder.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -7,6 +10,8 @@ export class KeyQueue {
   readonly #state: PartitionState;
   readonly #batch: BatchBuilder;
   readonly #queues = new Map<string, Set<Run>>();
+  /** Those that have all their keys. */
+  readonly held = new Set<Run>();
 
   constructor(state: PartitionState, batch: BatchBuilder) {
     this.#state = state;
@@ -14,6 +19,10 @@ export class KeyQueue {
   }
 
   add(run: Run): void {
+    if (hasItsKeys(run)) {
+      this.held.add(run);
+      return;
+    }
     let queue = this.#queues.get(run.workflow.name);
     if (queue === undefined) this.#queues.set(run.workflow.name, (queue = new Set()));
     queue.add(run);
@@ -21,6 +30,7 @@ export class KeyQueue {
   }
 
   delete(run: Run): void {
+    this.held.delete(run);
     this.#queues.get(run.workflow.name)?.delete(run);
   }
 
@@ -46,7 +56,7 @@ export class KeyQueue {
 
   /** All of them, those of one workflow in their order. */
   all(): Run[] {
-    return [...this.#queues.values()].flatMap((queue) => [...queue]);
+    return [...[...this.#queues.values()].flatMap((queue) => [...queue]), ...this.held];
   }
 
   /** After the last replayed fact: asks again for all that wait. */
@@ -56,4 +66,9 @@ export class KeyQueue {
       if (first !== undefined) this.#batch.effect({ type: "keys", workflow: first.workflow });
     }
   }
+}
+
+function hasItsKeys({ rest, workflow }: Run): boolean {
+  const { keys } = rest ?? {};
+  return keys !== undefined && keys.length > 0 && keys.length === workflow.spec.limits.length && !keys.includes("");
 }

@@ -59,7 +59,8 @@ export function usePages<T>(
     };
   }, [load, change]);
   useLive("events", (...[event]) => {
-    if (event === "events" || event === "reset") setChange((before) => before + 1);
+    // `hello`: what came after the first page was asked for and before the stream was there has been told to nobody.
+    if (event === "events" || event === "hello" || event === "reset") setChange((before) => before + 1);
   });
 
   const see = useCallback(

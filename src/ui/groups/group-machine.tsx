@@ -66,7 +66,8 @@ export function GroupMachine({ limit, groupKey, change }: GroupMachineProps): JS
       <div class="groups-counts">
         {Object.entries(NAMES).map(([name, text]) => (
           <span key={name} data-count={name} data-zero={(counts[name] ?? 0) === 0}>
-            <b>{(counts[name] ?? 0).toLocaleString("en")}</b> {text}
+            {/* Not a zero before it is known. */}
+            <b>{machine === undefined ? "–" : (counts[name] ?? 0).toLocaleString("en")}</b> {text}
           </span>
         ))}
       </div>

@@ -1,11 +1,11 @@
-/** What the server knows of foreign programs (`/api/inspect/...`). Reads only. */
+/** What the server knows of foreign programs (`/api/inspect/...`), and how to have it forget those that have ended. */
 import type {
   InspectActorsReply,
   InspectFramesReply,
   InspectMachineReply,
   InspectProgramsReply,
 } from "../../protocol/inspect.ts";
-import { ApiError, isAbort } from "../api.ts";
+import { ApiError, isAbort, postJson } from "../api.ts";
 
 export const inspectApi = {
   programs: (signal?: AbortSignal) => get<InspectProgramsReply>("programs", {}, signal),
@@ -16,6 +16,8 @@ export const inspectApi = {
     query: { readonly program: string; readonly after?: number; readonly before?: number; readonly size?: number },
     signal?: AbortSignal,
   ) => get<InspectFramesReply>("frames", query, signal),
+  /** With all that was recorded of it. One that is connected is left as it is. */
+  forget: (program: string) => postJson<{ readonly forgotten: number }>("/api/inspect/forget", { program }),
 };
 
 async function get<T>(name: string, query: Readonly<Record<string, string | number>>, signal?: AbortSignal): Promise<T> {

@@ -105,6 +105,13 @@ export class InspectStore {
     }
   }
 
+  /** Throws ApiError. */
+  async forget(program: string): Promise<void> {
+    await inspectApi.forget(program);
+    this.programs.value = this.programs.value?.filter(({ id }) => id !== program);
+    this.refresh();
+  }
+
   // ---------------------------------------------------------------- the cursor
 
   goTo(cursor: Cursor): void {

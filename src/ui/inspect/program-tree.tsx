@@ -2,9 +2,13 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { InspectProgramView } from "../../protocol/inspect.ts";
+import { describeError } from "../api.ts";
 import { Button } from "../kit/button.tsx";
+import { ConfirmButton } from "../kit/confirm-button.tsx";
 import { Time } from "../kit/time.tsx";
-import { Link, route } from "../router.tsx";
+import { toast } from "../kit/toast.tsx";
+import { Link, navigate, route } from "../router.tsx";
+import { readOnly } from "../shell/about.ts";
 import type { InspectStore } from "./inspect-store.ts";
 import { actorNames, actorRows, valueText } from "./model/actor-tree.ts";
 import { stateAt } from "./model/history.ts";
@@ -27,7 +31,10 @@ export function ProgramTree({ store }: { readonly store: InspectStore }): JSX.El
       <ul>
         {programs.map((program) => (
           <li key={program.id}>
-            <Program program={program} shown={program.id === shown?.id} />
+            <div class="inspect-program-row">
+              <Program program={program} shown={program.id === shown?.id} />
+              {!program.connected && !readOnly.value && <Forget store={store} program={program} />}
+            </div>
             {program.id === shown?.id && <Actors store={store} program={program.id} />}
           </li>
         ))}
@@ -54,6 +61,32 @@ function Program({ program, shown }: { readonly program: InspectProgramView; rea
         )}
       </span>
     </Link>
+  );
+}
+
+/** Only of a program that has ended: what it recorded is here and nowhere else, so it asks. */
+function Forget({ store, program }: { readonly store: InspectStore; readonly program: InspectProgramView }): JSX.Element {
+  const forget = async (): Promise<void> => {
+    try {
+      await store.forget(program.id);
+      if (route.value.query.get("program") === program.id) navigate("/inspect", { replace: true });
+    } catch (error) {
+      toast(describeError(error), "bad");
+    }
+  };
+  return (
+    <ConfirmButton
+      kind="quiet"
+      class="inspect-forget"
+      aria-label={`Forget ${program.name}`}
+      title="Forget this program, which has ended"
+      question={`Forget ${program.name}?`}
+      detail={<p>All that was recorded of it goes from this dashboard. Programs that are connected stay.</p>}
+      confirm="Forget it"
+      onConfirm={() => void forget()}
+    >
+      ✕
+    </ConfirmButton>
   );
 }
 

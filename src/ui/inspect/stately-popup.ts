@@ -123,7 +123,7 @@ export class StatelyPopup {
       }
     };
     const unwatch = watch(`run:${run}`, (...[event]) => {
-      if (event === "run" || event === "reset") void send();
+      if (event === "run" || event === "hello" || event === "reset") void send();
     });
     const asks = setInterval(() => {
       if (document.hidden) void send();

@@ -16,7 +16,8 @@ export function useAfterChanges(look: () => void): void {
   const timers = useRef<ReturnType<typeof setTimeout>[]>([]);
   const stop = () => timers.current.splice(0).forEach(clearTimeout);
   useLive("runs", (...[event]) => {
-    if (event !== "runs") return;
+    // What changed after a list was asked for and before its stream was there has been told to nobody.
+    if (event !== "runs" && event !== "hello") return;
     stop();
     timers.current = QUIET_MS.map((ms) => setTimeout(() => latest.current(), ms));
   });

@@ -3,7 +3,7 @@ import type { JSX, TargetedKeyboardEvent } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Suggestion, suggestionsFor } from "./completion.ts";
 import { parseFilter } from "./filter.ts";
-import { knownValues, refreshKnownValues } from "./known-values.ts";
+import { knownValues, refreshKnownStates, refreshKnownValues } from "./known-values.ts";
 
 export interface FilterBoxProps {
   readonly value: string;
@@ -13,6 +13,7 @@ export interface FilterBoxProps {
 
 /** After the last letter; then what is typed so far applies. */
 const SETTLE_MS = 200;
+const SHOWN_PROBLEMS = 3;
 
 export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
   const [text, setText] = useState(value);
@@ -37,7 +38,12 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
   }, [text]);
 
   const suggestions = open ? suggestionsFor(text, caret, knownValues.value) : [];
-  const { problems } = parseFilter(text);
+  const { problems, query, tokens } = parseFilter(text);
+  // Only where states are asked for: to count runs by state is more work than to list names.
+  const statesOf = open && tokens.some(({ field }) => field === "state") ? query.workflow : undefined;
+  useEffect(() => {
+    if (statesOf !== undefined) void refreshKnownStates(statesOf);
+  }, [statesOf]);
 
   const change = (next: string, at: number) => {
     setText(next);
@@ -57,7 +63,9 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
     place.current = suggestion.caret;
   };
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLInputElement>) => {
-    const suggestion = suggestions[chosen] ?? (event.key === "Tab" && text !== "" ? suggestions[0] : undefined);
+    // Tab takes the first one while a word is being typed; behind a space it goes on to what is next on the page.
+    const typing = /\S$/.test(text.slice(0, caret));
+    const suggestion = suggestions[chosen] ?? (event.key === "Tab" && typing ? suggestions[0] : undefined);
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       const step = event.key === "ArrowDown" ? 1 : -1;
       if (!open) setOpen(true);
@@ -84,6 +92,7 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
         aria-autocomplete="list"
         aria-activedescendant={chosen === -1 ? undefined : `${list}-${chosen}`}
         aria-invalid={problems.length > 0}
+        aria-describedby={problems.length > 0 ? `${list}-problem` : undefined}
         autocomplete="off"
         spellcheck={false}
         placeholder="Filter: status:failed workflow:answer some text"
@@ -103,6 +112,17 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
         onBlur={() => {
           if (text.trim() !== value) finish(text);
           else setOpen(false);
+        }}
+        onPaste={(event) => {
+          // Several lines would be joined without the space between them.
+          const pasted = event.clipboardData?.getData("text") ?? "";
+          if (!/[\r\n\t]/.test(pasted)) return;
+          event.preventDefault();
+          const { selectionStart, selectionEnd, value: before } = event.currentTarget;
+          const words = pasted.trim().replaceAll(/\s+/g, " ");
+          const from = selectionStart ?? before.length;
+          change(`${before.slice(0, from)}${words}${before.slice(selectionEnd ?? from)}`, from + words.length);
+          place.current = from + words.length;
         }}
         onKeyDown={onKeyDown}
       />
@@ -134,8 +154,10 @@ export function FilterBox({ value, onChange }: FilterBoxProps): JSX.Element {
         ))}
       </ul>
       {problems.length > 0 && (
-        <p class="runs-problem" role="alert">
-          {problems[0]}
+        <p class="runs-problem" id={`${list}-problem`} role="alert">
+          {problems.slice(0, SHOWN_PROBLEMS).map((problem) => (
+            <span key={problem}>{problem} </span>
+          ))}
         </p>
       )}
     </div>

@@ -44,7 +44,8 @@ export function parseFilter(text: string, now: number = Date.now()): Filter {
   const tags: string[] = [];
   const words: string[] = [];
   const query: { -readonly [K in keyof RunListQuery]: RunListQuery[K] } = {};
-  for (const part of partsOf(text)) {
+  const parts = partsOf(text);
+  for (const [index, part] of parts.entries()) {
     const named = /^(-|!)?([a-z]+):(?!\/\/)(.*)$/is.exec(part.raw);
     const name = named?.[2]?.toLowerCase();
     if (named === null || name === undefined) {
@@ -63,7 +64,13 @@ export function parseFilter(text: string, now: number = Date.now()): Filter {
       problems.push(`"${part.raw}": filters can only ask for something, not exclude it.`);
       continue;
     }
-    if (value === "") continue; // still being typed
+    if (value === "") {
+      // At the end of the text it is still being typed.
+      const next = parts[index + 1];
+      if (next !== undefined && !part.raw.includes('"'))
+        problems.push(`"${part.raw}" has no value; without a space it would be ${part.raw}${next.raw}`);
+      continue;
+    }
     const problem = apply(name, value);
     if (problem !== undefined) problems.push(problem);
   }

@@ -17,6 +17,7 @@ const TONES: Readonly<Record<HealthVerdict, Tone>> = {
   "no worker": "bad",
   behind: "warn",
   starting: "quiet",
+  stuck: "bad",
   disconnected: "bad",
 };
 const CONNECTIONS: Readonly<Record<Connection, { readonly tone: Tone; readonly text: string; readonly title: string }>> = {
@@ -34,7 +35,9 @@ export function HealthLine(): JSX.Element {
   return (
     <section class="shell-health" aria-label="Health">
       <span class="shell-dot" data-tone={view === undefined ? "quiet" : TONES[view.verdict]} aria-hidden="true" />
-      <span class="shell-sentence">{view === undefined ? "Asking the server …" : <Sentence view={view} />}</span>
+      <span class="shell-sentence" title={view?.sentence}>
+        {view === undefined ? "Asking the server …" : <Sentence view={view} />}
+      </span>
       {view !== undefined && <Numbers view={view} />}
       <span class="shell-connection" data-tone={link.tone} title={link.title}>
         {link.text}

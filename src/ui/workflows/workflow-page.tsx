@@ -50,7 +50,9 @@ function OneWorkflow({ name }: { readonly name: string }): JSX.Element {
   }, [name, chosen, registered]);
   useLive("workflows", (event, data) => {
     if (event === "reset") setRegistered((before) => before + 1);
-    if (event === "reset" || (event === "workflows" && data.names.includes(name))) setChange((before) => before + 1);
+    // `hello`: what changed before the stream was there has been told to nobody.
+    const mine = event === "hello" || event === "reset" || (event === "workflows" && data.names.includes(name));
+    if (mine) setChange((before) => before + 1);
   });
   const population = usePopulation(name, view?.version, change);
   useKeys({

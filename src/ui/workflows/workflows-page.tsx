@@ -40,7 +40,7 @@ export function WorkflowsPage(): JSX.Element {
     return () => request.abort();
   }, []);
   useLive("workflows", (event, data) => {
-    if (event === "reset") void load();
+    if (event === "reset" || event === "hello") void load();
     else if (event === "workflows") {
       // A name that is not in the list is a workflow that has just been registered.
       if (data.names.some((name) => workflows?.every((workflow) => workflow.name !== name) === true)) void load();
