@@ -17,6 +17,7 @@ import { type CronOptions, Crons } from "./core/crons.ts";
 import { KeyQueue } from "./core/key-queue.ts";
 import { Limits, type SettingsChange } from "./core/limits.ts";
 import { Outbox } from "./core/outbox.ts";
+import { PartitionClock } from "./core/partition-clock.ts";
 import { PartitionState } from "./core/partition-state.ts";
 import { Recovery } from "./core/recovery.ts";
 import { Results } from "./core/results.ts";
@@ -190,9 +191,15 @@ export class PartitionCore {
 
   // ---------------------------------------------------------------- inputs
 
-  /** Sets the time of everything that follows, in ms since the epoch. Never goes back. */
-  setTime(nowMs: number): void {
-    this.#state.setTime(nowMs);
+  /** Sets the time of everything that follows by the node's clock, in ms since the epoch. Never goes back. */
+  setTime(wallMs: number): void {
+    this.#state.setTime(wallMs);
+  }
+
+  /** How long it takes, by the node's clock, until something is due, in ms; undefined while nothing is. */
+  delayToTimer(wallMs: number): number | undefined {
+    const due = this.nextTimerMs;
+    return due === undefined ? undefined : PartitionClock.delayTo(due, this.#state.now, wallMs);
   }
 
   /** The inbox has been read up to here. */

@@ -461,7 +461,7 @@ export class Partition {
         this.#cancelTimer = undefined;
         this.#schedule();
       },
-      Math.min(Math.max(0, due - this.#options.now()), MAX_TIMER_MS),
+      Math.min(this.core.delayToTimer(this.#options.now()) ?? MAX_TIMER_MS, MAX_TIMER_MS),
     );
   }
 

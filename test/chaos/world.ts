@@ -5,7 +5,7 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { AnyWorkflow } from "sluice";
+import type { AnyWorkflow, WorkerView } from "sluice";
 import { type HandlerRecord, now, readRecords } from "../acceptance/support/records.ts";
 import { createNames } from "../../src/nats/subjects.ts";
 import { natsServerBinary } from "../support/nats.ts";
@@ -27,6 +27,8 @@ const WORKER_DEADLINE_MS = 2_000;
 /** From the end of all faults until everything has ended. */
 const SETTLE_MS = 120_000;
 const PROBE_MS = 15_000;
+/** Ten heartbeats. */
+const IDLE_MS = 10_000;
 
 /** A trouble that has not ended yet has no end. */
 interface OpenTrouble {
@@ -202,7 +204,7 @@ export class World {
     const answers =
       (await this.#try("runs could not be listed", () => all(client.runs.list({ size: 1_000, fields: "row" })))) ?? [];
     const heldGroups = (await this.#try("groups could not be listed", () => all(client.groups.list({ size: 1_000 })))) ?? [];
-    const workers = (await this.#try("workers could not be listed", () => all(client.workers.list()))) ?? [];
+    const workers = (await this.#try("workers could not be listed", () => this.#idleWorkers())) ?? [];
     // What the observer has not read, the checker would take for never written.
     const unread = (await this.#try("the observer could not be checked", () => this.observer.unread())) ?? [];
     this.#failures.push(...unread);
@@ -236,6 +238,19 @@ export class World {
       lostByServers,
       failures: this.#failures,
     };
+  }
+
+  /** Nodes that do not give out slots know them from the workers' heartbeats: as they stand once that is over, or after a while. */
+  async #idleWorkers(): Promise<readonly WorkerView[]> {
+    let workers: readonly WorkerView[] = [];
+    await waitFor(
+      async () => {
+        workers = await all(this.load.client.workers.list());
+        return workers.every(({ used }) => used === 0);
+      },
+      { timeoutMs: IDLE_MS, intervalMs: 200, what: "workers to be idle" },
+    ).catch(() => undefined);
+    return workers;
   }
 
   /** Replicas that do not hold the same, once all is quiet. */

@@ -7,6 +7,7 @@ import { Groups } from "../group.ts";
 import { Rate } from "../rate.ts";
 import type { Run, TimerValue } from "../run.ts";
 import { TimerQueue } from "../timer-queue.ts";
+import { PartitionClock } from "./partition-clock.ts";
 
 export class PartitionState {
   readonly partition: number;
@@ -33,14 +34,15 @@ export class PartitionState {
   readonly finishes = new Rate();
   /** Facts are applied: nothing is recorded, nobody is told, and no slot is asked for. Set by recovery. */
   replaying = false;
+  readonly #clock = new PartitionClock();
 
   constructor(partition: number) {
     this.partition = partition;
   }
 
-  /** Never goes back. */
-  setTime(nowMs: number): void {
-    if (nowMs > this.now) this.now = nowMs;
+  /** `wallMs`: what the node's clock says. */
+  setTime(wallMs: number): void {
+    this.now = this.#clock.advance(this.now, wallMs);
   }
 
   add(run: Run): void {

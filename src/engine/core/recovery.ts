@@ -50,7 +50,7 @@ export class Recovery {
       for (const [source, position] of Object.entries(batch.src ?? {})) state.positions.set(source, position);
     } finally {
       state.replaying = false;
-      state.setTime(now);
+      state.now = Math.max(state.now, now);
     }
   }
 

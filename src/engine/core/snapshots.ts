@@ -107,7 +107,7 @@ export class Snapshots {
         this.#recovery.replayOf(run, { k: "event", at, run: run.run, ev });
       }
     }
-    state.setTime(now);
+    state.now = Math.max(state.now, now);
   }
 
   /** After the last line: the turns between flows, which the runs alone don't tell. */

@@ -1,0 +1,59 @@
+/** The time of a partition whose node's clock jumps. */
+import { describe, expect, it } from "vitest";
+import { PartitionClock } from "../../src/engine/core/partition-clock.ts";
+import { defineWorkflow } from "../../src/workflow/define.ts";
+import { START_MS, Partition } from "./engine-partition.ts";
+
+const HOUR_MS = 3_600_000;
+
+describe("the time of a partition", () => {
+  it("is the clock's, and never goes back", () => {
+    const clock = new PartitionClock();
+    expect(clock.advance(0, 1_000)).toBe(1_000);
+    expect(clock.advance(1_000, 1_500)).toBe(1_500);
+    expect(clock.advance(1_500, 1_200)).toBe(1_500);
+  });
+
+  it("goes on at half speed where it is ahead, until the clock has caught up", () => {
+    const clock = new PartitionClock();
+    let now = clock.advance(10_000, 1_000); // the owner before was nine seconds ahead
+    expect(now).toBe(10_000);
+    const seen: number[] = [];
+    for (let wall = 1_000; wall <= 21_000; wall += 5) {
+      const next = clock.advance(now, wall);
+      expect(next).toBeGreaterThanOrEqual(now);
+      now = next;
+      if (wall % 4_000 === 1_000) seen.push(now);
+    }
+    expect(seen).toEqual([10_000, 12_000, 14_000, 16_000, 18_000, 21_000]);
+  });
+
+  it("says how long it takes until something is due, also while it is ahead", () => {
+    expect(PartitionClock.delayTo(5_000, 1_000, 1_000)).toBe(4_000);
+    expect(PartitionClock.delayTo(500, 1_000, 1_000)).toBe(0);
+    expect(PartitionClock.delayTo(11_000, 10_000, 1_000)).toBe(2_000);
+    // The clock is there before half speed is.
+    expect(PartitionClock.delayTo(14_000, 10_000, 9_000)).toBe(5_000);
+  });
+});
+
+describe("a retry in a partition whose clock was set back by an hour", () => {
+  const flaky = defineWorkflow({ name: "flaky" }).step(
+    "a",
+    { retries: 3, backoff: { min: "1s", factor: 1 }, scheduleTimeout: "2h" },
+    () => 1,
+  );
+
+  it("comes due all the same", () => {
+    const partition = new Partition([flaky]);
+    partition.create("r1", "flaky");
+    partition.pass(HOUR_MS);
+    partition.result(partition.assign("r1"), "failed");
+    expect(partition.core.delayToTimer(START_MS)).toBe(2_000);
+    partition.pass(-HOUR_MS);
+    partition.pass(1_500);
+    expect(partition.core.runs.get("r1")?.live?.ready.has("a")).toBe(false);
+    partition.pass(600);
+    expect(partition.core.runs.get("r1")?.live?.ready.has("a")).toBe(true);
+  });
+});
