@@ -180,11 +180,15 @@ describe("a partition whose stream is full", () => {
     expect(log.filter((line) => line.includes("the stream of a partition is full")).length).toBeGreaterThan(0);
     expect(await client.health()).toMatchObject({
       verdict: "stuck",
-      sentence: expect.stringMatching(/still: NATS does not take/),
+      sentence: expect.stringMatching(/still: NATS does not take .*partitionMaxBytes/),
     });
+    const refusedOnes = async () =>
+      (await engine.call("node.list", {})).items.flatMap(({ partitions }) => partitions.filter(({ refused }) => refused));
+    expect(await refusedOnes()).toMatchObject([{ partition: 0, state: "owned", refused: true }]);
 
     await manager.streams.update("SLUICE_P0", { max_bytes: -1 });
     await waitFor(() => engine.stats().partitionsRefused === 0, { what: "the partition to go on" });
+    expect(await refusedOnes()).toEqual([]);
     expect(log.some((line) => line.includes("takes the journal of a partition again"))).toBe(true);
     for (const id of runs)
       await waitFor(async () => (await client.runs.get(id)).status === "SUCCEEDED", { what: "a run to succeed" });
