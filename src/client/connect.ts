@@ -170,8 +170,9 @@ export class Client {
   /**
    * Starts a run of a workflow (or, with `at` or `delay`, has it wait for its time) and resolves once it is durably accepted.
    * An input that the workflow's schema refuses is not refused here: the run fails with `INPUT_INVALID`.
+   * Asked again where the answer is lost (a connection, a NATS server or an engine node that is gone): there is one run of each call.
    * @throws WorkflowNotFoundError: no worker has ever registered it
-   * @throws NotConnectedError, TimeoutError: the answer was lost; the run may have been accepted
+   * @throws NotConnectedError, TimeoutError: no answer within the client's `timeout`; the run may have been accepted
    */
   run<W extends AnyWorkflow>(workflow: W, input: WorkflowInput<W>, options?: RunOptions): Promise<RunHandle<WorkflowOutputs<W>>>;
   run(workflow: string, input: unknown, options?: RunOptions): Promise<RunHandle>;

@@ -11,8 +11,10 @@ import { type FetchLimits, fetchRelease, type NatsServerRelease, PINNED_RELEASE 
 import { findProgram, pathFolders, runProgram } from "./program.ts";
 import { unpackSystemPackage } from "./system-package.ts";
 
-/** Older servers lack what Sluice needs of JetStream. Debian 12 has 2.9.10. */
+/** Older servers lack what Sluice needs of JetStream. */
 export const MINIMUM_NATS_VERSION = "2.9.0";
+/** Earlier ones lose acknowledged messages of streams that have copies. Debian 12 has 2.9.10, Debian 13 has 2.10.27. */
+const RECOMMENDED_NATS_VERSION = "2.10.0";
 
 /** A program to start, see `startNatsServer`. */
 export interface NatsServerBinary {
@@ -150,7 +152,17 @@ async function fromRelease(search: Search): Promise<NatsServerBinary | string> {
 async function fromPackage(search: Search): Promise<NatsServerBinary | string> {
   const { env, log } = search;
   return await intoCache(search, "package", async (folder) => {
-    const result = await unpackSystemPackage({ name: "nats-server", program: "nats-server", folder, env, log });
+    const result = await unpackSystemPackage({
+      name: "nats-server",
+      program: "nats-server",
+      folder,
+      env,
+      log,
+      accept: async (path) => {
+        const version = await versionOf(path);
+        return typeof version === "string" && compareVersions(version, RECOMMENDED_NATS_VERSION) >= 0;
+      },
+    });
     if ("failure" in result) throw new Error(result.failure);
     return result.path;
   });

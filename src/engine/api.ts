@@ -8,6 +8,7 @@ import type { Connection } from "../nats/connection.ts";
 import type { OperationHandlers } from "../nats/service.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Command, CreateCommand } from "../protocol/commands.ts";
+import { madeAt } from "../protocol/run-ids.ts";
 import type { RunRecord } from "../protocol/record.ts";
 import type { Redactor } from "../protocol/redact.ts";
 import type {
@@ -71,6 +72,8 @@ export interface ApiOptions {
 }
 
 const REPLY_MARGIN_BYTES = 16_384;
+/** Well below the window in which the inboxes know a command again, whatever the time that it takes to get there. */
+const FRESH_MS = 60_000;
 const CRON_PREVIEW = 3;
 const MAX_DELAY_MS = 10 * 365 * 86_400_000;
 
@@ -94,9 +97,9 @@ export class Api {
       "run.list": (query) => pages.list(query),
       "run.count": (query) => pages.count(query),
       "run.cancel": ({ id }) => this.#cancel(id),
-      "run.replay": ({ id }) => this.#replay(id),
+      "run.replay": ({ id, newId }) => this.#replay(id, newId),
       "run.cancelMany": ({ ids }) => this.#cancelMany(ids),
-      "run.replayMany": ({ ids }) => this.#replayMany(ids),
+      "run.replayMany": ({ ids, newIds }) => this.#replayMany(ids, newIds),
       "run.explain": ({ id }) => this.#explain(id),
       "run.events": ({ id }) => this.#events(id),
       "run.record": ({ id, after }) => this.#record(id, after),
@@ -134,6 +137,8 @@ export class Api {
   // ---------------------------------------------------------------- runs
 
   async #create(request: Operations["run.create"]["request"]): Promise<RunView> {
+    const earlier = await this.#earlier("run.create", request.id);
+    if (earlier !== undefined) return earlier;
     const { run, partition, workflow } = await this.#accept(request);
     return this.#accepted(run, partition, workflow, request);
   }
@@ -169,6 +174,16 @@ export class Api {
     }
   }
 
+  /**
+   * The run that an earlier request with this id has started. One that comes soon after is known by its command in the inbox, at no
+   * cost; who has waited for longer than the inbox remembers, or has a clock of its own, has the run looked for.
+   */
+  async #earlier(operation: Operation, id: string | undefined): Promise<RunView | undefined> {
+    if (id === undefined || Math.abs(Date.now() - madeAt(id)) < FRESH_MS) return undefined;
+    const seen = await this.#runs.one("view", operation, id);
+    return seen.type === "unknown" ? undefined : this.#shown(id, seen);
+  }
+
   /** Gives the id of the run, and where it is, once that is durable. */
   async #accept(
     request: Operations["run.create"]["request"],
@@ -177,7 +192,7 @@ export class Api {
     const { newRunId, send } = this.#options;
     const placement = this.#options.placement();
     const workflow = await this.#latest(request.workflow);
-    const run = newRunId();
+    const run = request.id ?? newRunId();
     const notBefore = startTime(request);
     const metadataChars = JSON.stringify(request.metadata ?? {}).length;
     if (metadataChars > MAX_METADATA_CHARS)
@@ -298,22 +313,33 @@ export class Api {
     return { items: await Promise.all(items) };
   }
 
-  async #replay(id: string): Promise<RunView> {
+  async #replay(id: string, newId: string | undefined): Promise<RunView> {
+    const earlier = await this.#earlier("run.replay", newId);
+    if (earlier !== undefined) return earlier;
     const seen = await this.#runs.one("source", "run.replay", id);
-    const { run, partition, workflow } = await this.#replayed(id, seen);
+    const { run, partition, workflow } = await this.#replayed(id, seen, newId);
     const { input, priority, metadata } = known(id, seen).view;
     return this.#accepted(run, partition, workflow, { input, priority, metadata: { ...metadata } });
   }
 
-  async #replayMany(ids: readonly string[]): Promise<Operations["run.replayMany"]["reply"]> {
+  async #replayMany(
+    ids: readonly string[],
+    newIds: readonly string[] | undefined,
+  ): Promise<Operations["run.replayMany"]["reply"]> {
+    const idOf = new Map(ids.map((id, index) => [id, newIds?.[index]]));
     const sources = await this.#runs.many("source", "run.replayMany", ids);
-    return forEachRun(ids, async (id) => ({ newId: (await this.#replayed(id, sources.get(id))).run }));
+    return forEachRun(ids, async (id) => {
+      const newId = idOf.get(id);
+      const earlier = await this.#earlier("run.replayMany", newId);
+      return { newId: earlier?.id ?? (await this.#replayed(id, sources.get(id), newId)).run };
+    });
   }
 
   /** Resolves once the new run is durable. */
   async #replayed(
     id: string,
     seen: SeenRun<"source"> | undefined,
+    newId: string | undefined,
   ): Promise<{ readonly run: string; readonly partition: number; readonly workflow: CompiledWorkflow }> {
     const { view, ref } = known(id, seen);
     const { workflow, metadata, priority, input = null } = view;
@@ -324,7 +350,8 @@ export class Api {
         status: 410,
         reason: "INPUT_GONE",
       });
-    return this.#accept({ workflow, input: stored.input, metadata: { ...metadata }, priority }, id);
+    const request = { workflow, input: stored.input, metadata: { ...metadata }, priority };
+    return this.#accept(newId === undefined ? request : { ...request, id: newId }, id);
   }
 
   async #explain(id: string): Promise<Explanation> {

@@ -131,7 +131,7 @@ export class ClusterNode {
     this.#commands = new InboxCommands({
       calls: this.#calls,
       applied: this.#applied,
-      publish: (partition, text) => publishOnce(connection, names.inbox(partition), text),
+      publish: (partition, text, id) => publishOnce(connection, names.inbox(partition), text, { id }),
     });
     this.#definitions = new Definitions({
       connection,

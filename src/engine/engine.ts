@@ -12,6 +12,7 @@ import { untilPlaced } from "../nats/placement-wait.ts";
 import { ensureStreams, replicasFor } from "../nats/streams.ts";
 import { createNames, type Names } from "../nats/subjects.ts";
 import type { HealthView } from "../protocol/record.ts";
+import { createIds } from "../protocol/run-ids.ts";
 import { parseRequest } from "../protocol/requests.ts";
 import type { Operation, Operations } from "../protocol/view.ts";
 import { version as sluiceVersion } from "../version.ts";
@@ -21,7 +22,6 @@ import { Counters, type EngineStats } from "./counters.ts";
 import { unreadyHealth } from "./health.ts";
 import type { HistoryPort } from "./history-port.ts";
 import { parseEngineOptions, type EngineOptions, type EngineSettings } from "./options.ts";
-import { createIds } from "./run-ids.ts";
 
 export interface Engine {
   readonly name: string;

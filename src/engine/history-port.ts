@@ -33,6 +33,8 @@ export interface HistoryPort {
   position(partition: number): number | Promise<number>;
   /** The last one that its answers know. */
   committed(partition: number): number;
+  /** Resolves once what it has been given is on its disk: then `position` is there. Rejects where it cannot. */
+  sync(): Promise<void>;
   /** Why it does not answer now, where it does not. */
   readonly unavailable: string | undefined;
   define(spec: WorkflowSpec): void;

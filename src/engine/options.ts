@@ -53,9 +53,10 @@ export interface EngineOptions extends ConnectionOptions {
    */
   readonly eventsMaxBytes?: number | undefined;
   /**
-   * How many bytes each partition's stream may have (inbox, journal and snapshot), at least 1 MiB. When it is reached, new runs over the
-   * API are refused, workers keep their results, and the partition stands still until the limit is raised. A fuse, to be set well above
-   * what is usual. Default: what is set already; no limit on new streams but the server's own.
+   * How many bytes each partition's stream may have (inbox, journal and snapshot), at least 1 MiB. From half of it on, what
+   * lies before a new snapshot goes early. When it is reached all the same, new runs over the API are refused, workers keep their
+   * results, and the partition stands still until a history has caught up or the limit is raised. To be set well above twice what live
+   * runs have made. Default: what is set already; no limit on new streams but the server's own.
    */
   readonly partitionMaxBytes?: number | undefined;
 }

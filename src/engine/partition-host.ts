@@ -7,12 +7,14 @@ import type { Logger } from "pino";
 import type { Connection } from "../nats/connection.ts";
 import { journalMessageBefore, PartitionStream, type SnapshotManifest } from "../nats/partition-stream.ts";
 import type { ReadMessage, StreamReader } from "../nats/stream-reader.ts";
+import { streamUse } from "../nats/streams.ts";
 import type { Names } from "../nats/subjects.ts";
 import type { Counters } from "./counters.ts";
 import { type Batch, decodeBatch, encodeBatch, type Fact, type SnapshotLine } from "./facts.ts";
 import type { HistoryPort } from "./history-port.ts";
 import { type EffectHandler, type Input, type Journal, Partition } from "./partition.ts";
 import type { PartitionCore } from "./partition-core.ts";
+import { PartitionSpace } from "./partition-space.ts";
 
 export interface PartitionHostOptions {
   readonly connection: Connection;
@@ -68,6 +70,9 @@ export class PartitionHost {
   readonly partition: Partition;
   readonly stream: PartitionStream;
   readonly #options: PartitionHostOptions;
+  readonly #space: PartitionSpace;
+  /** What the newest snapshot lets go of, as far as others don't need it: before this journal message, and up to this inbox message. */
+  #done: { readonly journalSeq: number; readonly inboxSeq: number } | undefined = undefined;
   #inbox: StreamReader | undefined = undefined;
   #mode: "recovering" | "running" | "over" = "recovering";
 
@@ -75,6 +80,11 @@ export class PartitionHost {
     this.#options = options;
     const { connection, names, partition, core, effects, logger } = options;
     this.stream = new PartitionStream({ connection, names, partition, logger });
+    this.#space = new PartitionSpace({
+      use: () => streamUse(connection, this.stream.stream),
+      letGo: () => this.#letGo(),
+      logger,
+    });
     this.partition = new Partition({
       core,
       journal: this.#journal(),
@@ -83,6 +93,7 @@ export class PartitionHost {
       logger,
       maxPayloadBytes: connection.maxPayload,
       snapshotEvery: options.snapshotEvery,
+      wantsSnapshot: () => this.#space.wantsSnapshot,
       pump: options.pump,
       schedule: options.schedule,
       counters: options.counters,
@@ -119,6 +130,7 @@ export class PartitionHost {
     this.#mode = "running";
     const { partition } = this;
     partition.start(this.stream.lastJournalSeq);
+    this.#space.start();
   }
 
   /** Reads the inbox, from what was applied last. After everything that recovery wants done was enqueued. */
@@ -126,6 +138,7 @@ export class PartitionHost {
     if (this.#mode !== "running") return;
     const { partition } = this;
     this.#inbox = this.stream.readInbox(partition.core.inboxSeq, (message) => {
+      this.#space.written(message.data.length);
       const input = this.#options.toInput(message, () => this.#mode === "over");
       if (!(input instanceof Promise)) {
         partition.enqueue(input);
@@ -147,6 +160,7 @@ export class PartitionHost {
     await this.#inbox?.stop();
     if (running) await this.partition.stop();
     else this.partition.abandon();
+    this.#space.stop();
     this.stream.stop();
   }
 
@@ -154,6 +168,7 @@ export class PartitionHost {
   drop(): void {
     this.#mode = "over";
     this.partition.abandon();
+    this.#space.stop();
     this.stream.stop();
     void this.#inbox?.stop();
   }
@@ -215,14 +230,32 @@ export class PartitionHost {
   }
 
   #journal(): Journal {
-    const { keepFrom, partition: number, core, names } = this.#options;
     return {
-      append: (text) => this.stream.append(text),
+      append: async (text) => {
+        const appended = await this.stream.append(text);
+        if (appended.outcome === "committed") this.#space.written(text.length);
+        return appended;
+      },
       snapshot: async (lines, journalSeq, inboxSeq) => {
+        const { core, names, partition: number } = this.#options;
+        const done = { journalSeq, inboxSeq: core.oldestInboxRef(names.partitionStream(number), inboxSeq) };
+        this.#space.beginSnapshot(lines);
         if (!(await this.stream.writeSnapshot(lines, journalSeq, inboxSeq))) return;
-        const needed = core.oldestInboxRef(names.partitionStream(number), inboxSeq);
-        await this.stream.purge(keepFrom(journalSeq), needed);
+        this.#done = done;
+        await this.#letGo();
       },
     };
+  }
+
+  /** What lies before the newest snapshot goes, unless a history or a run needs it. */
+  async #letGo(): Promise<void> {
+    if (this.#done === undefined) return;
+    const { history, logger } = this.#options;
+    // It syncs its file every few seconds, and what it has not there it may need again.
+    if (this.#space.isCrowded)
+      await history?.sync().catch((error: unknown) => {
+        logger.debug({ err: error, partition: this.number }, "the history could not be synced to make room in a stream");
+      });
+    await this.stream.purge(this.#options.keepFrom(this.#done.journalSeq), this.#done.inboxSeq);
   }
 }

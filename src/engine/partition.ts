@@ -90,6 +90,8 @@ export interface PartitionOptions {
   readonly maxPayloadBytes: number;
   /** Facts between two snapshots, at least; also at least as many as there are runs, so that snapshots cost a constant share. */
   readonly snapshotEvery: number;
+  /** Asked before each append: a snapshot is due after it, whatever the number of facts. */
+  readonly wantsSnapshot?: () => boolean;
   /** Frees and assigns slots after each round of inputs. */
   readonly pump: () => void;
   /** Runs a round soon. Under load, the later the better: the more has arrived by then, the more goes into one journal message. */
@@ -104,8 +106,10 @@ export interface PartitionOptions {
 const BATCH_CHARS = 128 * 1024;
 /** New runs that are looked at before there is another look for news. */
 const ARRIVALS_PER_ROUND = 200;
-/** Inputs that wait before senders are asked to hold back. */
+/** Inputs that wait before senders are asked to hold back … */
 const CROWDED = 20_000;
+/** … and bytes of those that are not durable yet: what is in a batch is held as well, since senders keep it until the journal has it. */
+const CROWDED_BYTES = 8 * 1024 * 1024;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class Partition {
@@ -117,6 +121,9 @@ export class Partition {
   readonly #arrivals = new Lane<Input>();
   /** Parts of the first input that were applied already, where a batch was closed in the midst of them. */
   #partsDone = 0;
+  /** Of inputs that are not durable yet: of all, and of those in the pending batch. */
+  #heldBytes = 0;
+  #batchBytes = 0;
   #scheduled = false;
   #appending = false;
   readonly #defer: (round: () => void) => void;
@@ -176,18 +183,20 @@ export class Partition {
     this.#cancelTimer?.();
     this.#news.clear();
     this.#arrivals.clear();
+    this.#heldBytes = this.#batchBytes = 0;
     for (const waiter of [...this.#roomWaiters.splice(0), ...this.#quietWaiters.splice(0)]) waiter();
   }
 
   enqueue(input: Input): void {
     if (this.#mode === "stopped" || (this.#mode === "stopping" && input.type !== "read")) return;
     (input.type === "creation" ? this.#arrivals : this.#news).push(input);
+    this.#heldBytes += sizeOf(input);
     this.#schedule();
   }
 
   /** Resolves when there is room for more inputs; undefined when there is already. */
   room(): Promise<void> | undefined {
-    if (this.#waiting < CROWDED || this.#mode === "stopped") return undefined;
+    if (!this.#crowded(1) || this.#mode === "stopped") return undefined;
     return new Promise((resolve) => this.#roomWaiters.push(resolve));
   }
 
@@ -227,9 +236,9 @@ export class Partition {
     const open = this.#take(this.#news, Infinity) && this.#take(this.#arrivals, ARRIVALS_PER_ROUND);
     // A batch that is full goes on when the journal has the one before.
     if (this.#waiting > 0 && (open || !this.#appending)) more = true;
-    if (this.#roomWaiters.length > 0 && this.#waiting < CROWDED / 2) for (const waiter of this.#roomWaiters.splice(0)) waiter();
     this.#options.pump();
     if (!this.#appending) this.#commit();
+    if (this.#roomWaiters.length > 0 && !this.#crowded(0.5)) for (const waiter of this.#roomWaiters.splice(0)) waiter();
     if (more) this.#schedule();
     this.#armTimer();
     if (!this.#appending && this.#waiting === 0 && !core.pending) for (const waiter of this.#quietWaiters.splice(0)) waiter();
@@ -243,6 +252,10 @@ export class Partition {
     return this.#news.length + this.#arrivals.length;
   }
 
+  #crowded(share: number): boolean {
+    return this.#waiting >= CROWDED * share || this.#heldBytes >= CROWDED_BYTES * share;
+  }
+
   /** Applies inputs from a lane; false when the batch is full. */
   #take(lane: Lane<Input>, max: number): boolean {
     for (let taken = 0; taken < max; taken++) {
@@ -250,6 +263,7 @@ export class Partition {
       if (input === undefined) return true;
       if (!this.#fits(input) || !this.#apply(input)) return false;
       lane.drop();
+      this.#batchBytes += sizeOf(input);
     }
     return true;
   }
@@ -358,6 +372,9 @@ export class Partition {
 
   #commit(): void {
     const { core } = this.#options;
+    const inputBytes = this.#batchBytes;
+    this.#batchBytes = 0;
+    if (!core.dirty) this.#heldBytes -= inputBytes;
     if (!core.pending) return;
     if (!core.dirty) {
       this.#carryOut(core.takeBatch());
@@ -367,14 +384,16 @@ export class Partition {
     const text = encodeBatch(batch.inboxSeq, batch.sources, batch.facts, this.#options.epoch);
     this.#factsSinceSnapshot += batch.facts.length;
     // Taken here, between two batches: the state is exactly what the journal says up to this message.
+    const { snapshotEvery, wantsSnapshot } = this.#options;
     const due =
-      this.#snapshotting === undefined && this.#factsSinceSnapshot >= Math.max(this.#options.snapshotEvery, core.runs.size);
+      this.#snapshotting === undefined &&
+      (this.#factsSinceSnapshot >= Math.max(snapshotEvery, core.runs.size) || wantsSnapshot?.() === true);
     const lines = due ? [...core.snapshotLines()] : undefined;
     this.#appending = true;
-    void this.#append(batch, text, lines);
+    void this.#append(batch, text, lines, inputBytes);
   }
 
-  async #append(batch: PendingBatch, text: string, snapshot: readonly string[] | undefined): Promise<void> {
+  async #append(batch: PendingBatch, text: string, snapshot: readonly string[] | undefined, inputBytes: number): Promise<void> {
     const { journal, effects, logger, counters } = this.#options;
     const began = performance.now();
     const result = await journal.append(text);
@@ -393,6 +412,7 @@ export class Partition {
       counters.appendedChars += text.length;
     }
     this.#journalSeq = result.seq;
+    this.#heldBytes -= inputBytes;
     for (const [source, position] of Object.entries(batch.sources ?? {})) this.#committedSources.set(source, position);
     this.#carryOut(batch);
     effects.committed(this, result.seq, text);
@@ -450,6 +470,12 @@ export class Partition {
     this.#schedule();
     return new Promise((resolve) => this.#quietWaiters.push(resolve));
   }
+}
+
+/** As far as it grows with what users send. */
+function sizeOf(input: Input): number {
+  if (input.type === "creation") return input.creation.input?.length ?? 0;
+  return input.type === "command" || input.type === "transfer" ? input.bytes : 0;
 }
 
 /** Feeds a core what its journal holds. What cannot be applied is reported and passed over. */

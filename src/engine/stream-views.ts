@@ -76,7 +76,7 @@ export class StreamViews {
   }
 
   /** Resolves once it is stored: each matching workflow will have exactly one run for it. */
-  async publish({ name, payload, metadata, priority }: Operations["event.publish"]["request"]): Promise<{ seq: number }> {
+  async publish({ id, name, payload, metadata, priority }: Operations["event.publish"]["request"]): Promise<{ seq: number }> {
     const { connection, names } = this.#sources;
     if (!isEventName(name)) throw badRequest("event.publish", `'name': expected ${EVENT_NAME_EXPECTED}`);
     const json = metadata === undefined ? undefined : asciiJson(metadata);
@@ -86,6 +86,7 @@ export class StreamViews {
         `'metadata': expected at most ${MAX_METADATA_CHARS} characters of JSON, got ${json.length}`,
       );
     const headers = {
+      ...(id !== undefined && { "Nats-Msg-Id": id }),
       ...(json !== undefined && { "Sluice-Metadata": json }),
       ...(priority !== undefined && { "Sluice-Priority": String(priority) }),
     };

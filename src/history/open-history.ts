@@ -119,6 +119,10 @@ export class NodeHistory {
     return this.service.position(partition);
   }
 
+  sync(): Promise<void> {
+    return this.service.flush();
+  }
+
   get unavailable(): string | undefined {
     return this.service.unavailable;
   }

@@ -145,6 +145,9 @@ export class AckPublisher {
       if (answer.error !== undefined) pending.reject(refusal(pending.subject, answer.error));
       else if (answer.stream === undefined || answer.seq === undefined)
         pending.reject(new JetStreamRefusedError(doing, { description: "the acknowledgement names no stream" }));
+      // A server in a cluster takes a message that is sent again for a duplicate of one that it has not stored yet, and may never store.
+      else if (answer.seq === 0)
+        pending.reject(new NotConnectedError(`${doing}: it was sent before, and whether that will be stored is unknown`));
       else pending.resolve({ stream: answer.stream, seq: answer.seq, duplicate: answer.duplicate === true });
     } catch {
       pending.reject(new JetStreamRefusedError(doing, { description: "the acknowledgement is not JSON" }));

@@ -11,6 +11,7 @@ import {
   RequestError,
   TimeoutError,
 } from "../errors.ts";
+import { createIds } from "../protocol/run-ids.ts";
 import type { Operation, Operations } from "../protocol/view.ts";
 import type { Connection } from "./connection.ts";
 import { isNoResponderError } from "./no-responder.ts";
@@ -25,18 +26,25 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Asked again where the answer was lost, these would be done twice. */
-const NOT_REPEATABLE: ReadonlySet<Operation> = new Set<Operation>(["run.create", "run.replay"]);
-/** An engine that has the request but dies never answers; whatever can be asked again is, after this. */
+/** An engine that has the request but dies never answers: another is asked after this. */
 const ATTEMPT_TIMEOUT_MS = 3_000;
 const FIRST_WAIT_MS = 50;
 const MAX_WAIT_MS = 500;
 
+const newId = createIds();
+/** By these the engine knows a request again that would be done twice. All others come to the same when they are repeated. */
+const IDENTIFY: { readonly [K in Operation]?: (request: Operations[K]["request"]) => Operations[K]["request"] } = {
+  "run.create": (request) => ({ id: newId(), ...request }),
+  "run.replay": (request) => ({ newId: newId(), ...request }),
+  "run.replayMany": (request) => ({ newIds: request.ids.map(() => newId()), ...request }),
+  "event.publish": (request) => ({ id: newId(), ...request }),
+};
+
 /**
  * Sends a request and gives the reply. While NATS is away, no engine answers, or the engine says that it cannot now (503), it
- * waits and asks again.
+ * waits and asks again. Where the answer is lost, it asks again too, of whichever engine: what was done is not done twice.
  * @throws EngineUnavailableError when no engine has answered in time
- * @throws NotConnectedError when NATS was away for all of that time, or was lost after a request that must not be sent twice
+ * @throws NotConnectedError when NATS was away at the end of that time
  * @throws TimeoutError when an engine has the request but its answer did not come
  * @throws RunNotFoundError, WorkflowNotFoundError, InputInvalidError, RequestError: what the engine answered
  */
@@ -48,7 +56,7 @@ export async function callApi<K extends Operation>(
   options: CallOptions,
 ): Promise<Operations[K]["reply"]> {
   const subject = names.api(operation);
-  const data = JSON.stringify(request);
+  const data = JSON.stringify(IDENTIFY[operation]?.(request) ?? request);
   const deadline = performance.now() + options.timeoutMs;
   let waitMs = FIRST_WAIT_MS;
   for (;;) {
@@ -59,9 +67,8 @@ export async function callApi<K extends Operation>(
       if (connection.isClosed) throw new NotConnectedError(`${operation}: the connection is closed`);
       problem = new NotConnectedError(`${operation}: not connected to NATS at ${connection.servers.join(", ")}`);
     } else {
-      const repeatable = !NOT_REPEATABLE.has(operation);
       try {
-        const timeoutMs = Math.max(1, Math.ceil(repeatable ? Math.min(leftMs, ATTEMPT_TIMEOUT_MS) : leftMs));
+        const timeoutMs = Math.max(1, Math.ceil(Math.min(leftMs, ATTEMPT_TIMEOUT_MS)));
         const message = await connection.request(subject, data, { timeoutMs });
         if (message.headers?.has("Nats-Service-Error-Code") !== true) return message.json<Operations[K]["reply"]>();
         const error = readErrorReply(
@@ -71,13 +78,13 @@ export async function callApi<K extends Operation>(
           message.headers.get("Nats-Service-Error-Code"),
           message.string(),
         );
-        if (!(error instanceof RequestError && error.status === 503)) throw error;
+        // Of the second kind is what the engine had to leave open: whether a server has stored it.
+        const again = error instanceof RequestError && (error.status === 503 || error.reason === "OUTCOME_UNKNOWN");
+        if (!again) throw error;
         problem = error;
       } catch (error) {
-        const wait =
-          isNoResponderError(error) ||
-          (repeatable && (isTimeoutError(error) || (isNotConnectedError(error) && !connection.isClosed)));
-        if (!wait) throw explain(operation, error, options.timeoutMs);
+        const lost = isTimeoutError(error) || (isNotConnectedError(error) && !connection.isClosed);
+        if (!lost && !isNoResponderError(error)) throw explain(operation, error, options.timeoutMs);
         problem = error;
       }
     }

@@ -291,7 +291,7 @@ export class Connection {
   /**
    * Publishes into a stream and resolves with the server's acknowledgement: the message is stored. Publishes reach the server
    * in the order of the calls. Rejects with
-   * - NotConnectedError: not sent, or sent and the connection was lost: the outcome is unknown;
+   * - NotConnectedError: not sent, or sent and the connection was lost, or a duplicate of one that is not stored yet: the outcome is unknown;
    * - TimeoutError: no acknowledgement in time: the outcome is unknown;
    * - JetStreamRefusedError: the server did not store it (`apiCode` says why, 10071 is the fence);
    * - StreamFullError: it did not store it for want of room;

@@ -14,6 +14,8 @@ const MAX_WAIT_MS = 500;
 const ATTEMPT_MS = 3_000;
 
 export interface PublishOnceOptions extends Pick<PublishOptions, "headers"> {
+  /** The server keeps one message of an id, whoever sends it again: for as long as the stream's window says. Default: one of its own. */
+  readonly id?: string | undefined;
   /** Default 10,000. */
   readonly timeoutMs?: number;
 }
@@ -26,9 +28,9 @@ export async function publishOnce(
   connection: Pick<Connection, "publishAcked" | "isClosed">,
   subject: string,
   data: Uint8Array | string,
-  { headers: given, timeoutMs = 10_000 }: PublishOnceOptions = {},
+  { headers: given, id = nuid(), timeoutMs = 10_000 }: PublishOnceOptions = {},
 ): Promise<PublishAck> {
-  const headers = { ...given, "Nats-Msg-Id": nuid() };
+  const headers = { ...given, "Nats-Msg-Id": id };
   const deadline = performance.now() + timeoutMs;
   let unknown = false;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, MAX_WAIT_MS)) {

@@ -25,7 +25,7 @@ export interface StreamReaderOptions {
   /** Called in order. A promise holds the next message back; it may not reject. */
   readonly onMessage: (message: ReadMessage) => Promise<void> | undefined;
   readonly logger: Logger;
-  /** How many messages may be on their way at a time. Default 1,000. */
+  /** How many messages may be on their way at a time, where they are small. Default 1,000. */
   readonly window?: number;
 }
 
@@ -35,6 +35,19 @@ const RETRY_MS = 250;
  * answer; asking again finds another.
  */
 const MAKE_TIMEOUT_MS = { first: 1_500, most: 12_000 };
+/**
+ * How many bytes are to be on their way at a time, beyond FEWEST messages. A pull can be bounded by messages or by bytes, not by both;
+ * by bytes, the library stalls for seconds wherever the next message is the one too many. So it is messages, as many as are expected to
+ * fit: at first as if all were the largest, then by the mean of what comes. Servers cut off who has 64 MiB of them waiting.
+ */
+const WINDOW_BYTES = 8 * 1024 * 1024;
+/** With fewer, the library asks for none at all at times. */
+const FEWEST = 4;
+/** What is asked for is asked for anew where it is so far from what fits: that costs a consumer. */
+const TOO_MANY = 4;
+const TOO_FEW = 1 / 4;
+/** The mean follows the last messages, about so many. */
+const MEAN_OF = 32;
 /** After two that did not come, another consumer is made. */
 const IDLE_HEARTBEAT_MS = 2_000;
 
@@ -42,6 +55,9 @@ export class StreamReader {
   readonly #connection: Connection;
   readonly #options: StreamReaderOptions;
   #next: number;
+  #count = 0;
+  /** Of the messages read last; before the first, the most that one can have. */
+  #meanBytes: number;
   #last: JsMsg | undefined = undefined;
   #messages: ConsumerMessages | undefined = undefined;
   #running: Promise<void> | undefined = undefined;
@@ -54,6 +70,7 @@ export class StreamReader {
     this.#connection = connection;
     this.#options = options;
     this.#next = options.fromSeq;
+    this.#meanBytes = connection.maxPayload;
   }
 
   /** The next sequence that it waits for. */
@@ -88,7 +105,7 @@ export class StreamReader {
   }
 
   async #run(): Promise<void> {
-    const { stream, subject, logger, window = 1_000 } = this.#options;
+    const { stream, subject, logger } = this.#options;
     let timeout = MAKE_TIMEOUT_MS.first;
     while (!this.#stopped && !this.#connection.isClosed) {
       let failed = false;
@@ -106,19 +123,23 @@ export class StreamReader {
         let thrown: unknown;
         let wake: () => void = () => undefined;
         const interrupted = new Promise<void>((resolve) => (wake = resolve));
+        const window = this.#fitting();
+        let read = 0;
+        let misfit = false;
         // A callback and not an iterator: a promise per message would cost more than the message.
         const messages = await consumer.consume({
           max_messages: window,
           expires: 30_000,
           idle_heartbeat: IDLE_HEARTBEAT_MS,
           callback: (message) => {
-            if (held !== undefined || thrown !== undefined || this.#stopped || message.seq < this.#next) return;
+            if (misfit || held !== undefined || thrown !== undefined || this.#stopped || message.seq < this.#next) return;
             try {
               held = this.#handle(message);
             } catch (error) {
               thrown = error;
             }
-            if (held !== undefined || thrown !== undefined) wake();
+            misfit = this.#misfits(window, ++read, message);
+            if (misfit || held !== undefined || thrown !== undefined) wake();
           },
         });
         this.#messages = messages;
@@ -149,6 +170,19 @@ export class StreamReader {
       }
       if (failed && !this.#stopped) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
+  }
+
+  /** How many messages may be on their way now. */
+  #fitting(): number {
+    const { window = 1_000 } = this.#options;
+    return Math.max(FEWEST, Math.min(window, Math.floor(WINDOW_BYTES / Math.max(this.#meanBytes, 1))));
+  }
+
+  /** Whether too much is on its way, or too little for one that is behind. `read`: how many came of this window. */
+  #misfits(window: number, read: number, message: JsMsg): boolean {
+    this.#meanBytes += (message.data.length - this.#meanBytes) / Math.min(++this.#count, MEAN_OF);
+    const fitting = this.#fitting();
+    return window > fitting * TOO_MANY || (read >= window && window < fitting * TOO_FEW && message.info.pending > window);
   }
 
   /**

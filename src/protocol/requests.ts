@@ -4,9 +4,11 @@
  */
 import { z } from "zod";
 import { RequestError } from "../errors.ts";
+import { isRunId } from "./run-ids.ts";
 import type { Operation, Operations } from "./view.ts";
 
 const id = z.string().min(1).max(256);
+const newId = z.string().refine(isRunId, "expected a ULID in capitals").optional();
 const name = z.string().min(1).max(256);
 const size = z.int().min(1).max(1_000).optional();
 const cursor = z.string().max(4_096).optional();
@@ -37,6 +39,7 @@ const query = {
 
 const schemas: { readonly [K in Operation]: z.ZodType } = {
   "run.create": z.strictObject({
+    id: newId,
     workflow: name,
     input: z.unknown(),
     priority: z.number().min(-1e9).max(1e9).optional(),
@@ -48,13 +51,15 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   "run.get": one,
   "run.list": z.strictObject(query),
   "run.cancel": one,
-  "run.replay": one,
+  "run.replay": z.strictObject({ id, newId }),
   "run.explain": one,
   "run.events": one,
   "run.record": z.strictObject({ id, after: z.int().min(-1).optional() }),
   "run.count": z.strictObject(query),
   "run.cancelMany": z.strictObject({ ids }),
-  "run.replayMany": z.strictObject({ ids }),
+  "run.replayMany": z
+    .strictObject({ ids, newIds: z.array(newId.unwrap()).optional() })
+    .refine(({ ids, newIds = ids }) => newIds.length === ids.length, "expected as many newIds as ids"),
   "group.list": z.strictObject({ limit: name.optional(), text: z.string().min(1).max(1_024).optional(), size, cursor }),
   "group.get": z.strictObject(group),
   "group.update": z.strictObject({ ...group, maxRuns: z.int().min(1).nullable() }),
@@ -84,6 +89,7 @@ const schemas: { readonly [K in Operation]: z.ZodType } = {
   "worker.drain": one,
   "event.list": z.strictObject({ name: name.optional(), size, cursor }),
   "event.publish": z.strictObject({
+    id: id.optional(),
     name,
     payload: z.unknown(),
     metadata: z.record(z.string(), z.unknown()).optional(),

@@ -215,8 +215,10 @@ export interface RunListQuery {
 
 /** Operations of the NATS service: subject `sluice.api.<operation>`, JSON in, JSON out. */
 export interface Operations {
+  /** `id`: of the run, a ULID that the caller has made for it. Asked again with the same one, there is still one run. */
   "run.create": {
     request: {
+      id?: string;
       workflow: string;
       input: unknown;
       priority?: number;
@@ -230,7 +232,8 @@ export interface Operations {
   "run.get": { request: { id: string }; reply: RunView };
   "run.list": { request: RunListQuery; reply: Page<RunView> };
   "run.cancel": { request: { id: string }; reply: RunView };
-  "run.replay": { request: { id: string }; reply: RunView };
+  /** `newId`: of the new run, as the `id` of `run.create`. */
+  "run.replay": { request: { id: string; newId?: string }; reply: RunView };
   "run.explain": { request: { id: string }; reply: Explanation };
   "run.events": { request: { id: string }; reply: Page<RunEventView> };
   /** `after`: only the frames with a higher index, of a record that is known up to there. */
@@ -238,7 +241,8 @@ export interface Operations {
   /** How many runs a list has in all; counts up to 100,000, and says so. */
   "run.count": { request: RunListQuery; reply: { count: number; atLeast: boolean } };
   "run.cancelMany": { request: { ids: readonly string[] }; reply: { items: readonly BulkItem[] } };
-  "run.replayMany": { request: { ids: readonly string[] }; reply: { items: readonly BulkItem[] } };
+  /** `newIds`: of the new runs, in the order of `ids`. */
+  "run.replayMany": { request: { ids: readonly string[]; newIds?: readonly string[] }; reply: { items: readonly BulkItem[] } };
   /** Most pressed first. `text`: found in the key. */
   "group.list": {
     request: { limit?: string; text?: string; size?: number; cursor?: string };
@@ -273,8 +277,9 @@ export interface Operations {
   /** Newest first. `name`: one, or a pattern such as `user.*`. */
   "event.list": { request: { name?: string; size?: number; cursor?: string }; reply: Page<EventView> };
   /** For those who cannot speak NATS. Answered once it is stored. */
+  /** `id`: as the header `Nats-Msg-Id` of an event. */
   "event.publish": {
-    request: { name: string; payload: unknown; metadata?: Record<string, unknown>; priority?: number };
+    request: { id?: string; name: string; payload: unknown; metadata?: Record<string, unknown>; priority?: number };
     reply: { seq: number };
   };
   "rejected.list": { request: { size?: number; cursor?: string }; reply: Page<RejectedView> };

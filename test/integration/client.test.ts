@@ -225,8 +225,16 @@ describe("runs", () => {
     const run = await client.run(workflow, { n: 1 }, { priority: 2, metadata: { a: 1 }, at: new Date(0), traceparent: "t" });
     await client.run("w", undefined, { delay: "1m" });
     expect(requests).toEqual([
-      { workflow: "w", input: { n: 1 }, priority: 2, metadata: { a: 1 }, at: "1970-01-01T00:00:00.000Z", traceparent: "t" },
-      { workflow: "w", input: null, delay: 60_000 },
+      {
+        id: expect.any(String),
+        workflow: "w",
+        input: { n: 1 },
+        priority: 2,
+        metadata: { a: 1 },
+        at: "1970-01-01T00:00:00.000Z",
+        traceparent: "t",
+      },
+      { id: expect.any(String), workflow: "w", input: null, delay: 60_000 },
     ]);
     const output: { readonly s: number } = await run.result();
     expect(output).toEqual({ s: 1 });
@@ -381,6 +389,30 @@ describe("asking engines", () => {
     });
     expect((await client.run("w", {})).id).toBe("r1");
     expect(calls).toBe(3);
+  });
+
+  it("asks again when the answer is lost, so that the engine knows what it was asked before", async () => {
+    const { engine, client } = await setup();
+    const asked: Record<string, unknown[]> = { create: [], replay: [], replayMany: [] };
+    // Nobody waits any more for the answers to the first ones when they come.
+    let answer: () => void = () => undefined;
+    const late = new Promise<void>((resolve) => (answer = resolve));
+    const lost = async <T>(requests: unknown[] | undefined, request: unknown, reply: T): Promise<T> => {
+      if (requests?.push(request) === 1) await late;
+      return reply;
+    };
+    engine.serve({
+      "run.create": (request) => lost(asked["create"], request, runView()),
+      "run.replay": (request) => lost(asked["replay"], request, runView()),
+      "run.replayMany": (request) => lost(asked["replayMany"], request, { items: [] }),
+    });
+    await Promise.all([client.run("w", {}), client.runs.replay("r1"), client.runs.replayMany(["r1", "r2"])]);
+    answer();
+    const id = expect.stringMatching(/^[0-9A-HJKMNP-TV-Z]{26}$/) as unknown;
+    for (const [what, [first, second]] of Object.entries(asked)) expect(second, what).toEqual(first);
+    expect(asked["create"]).toMatchObject([{ id }, { id }]);
+    expect(asked["replay"]).toMatchObject([{ id: "r1", newId: id }, { newId: id }]);
+    expect(asked["replayMany"]).toMatchObject([{ newIds: [id, id] }, { newIds: [id, id] }]);
   });
 
   it("turns answers into the errors that callers can tell apart", async () => {

@@ -149,8 +149,7 @@ async function runs(file: string): Promise<void> {
   );
 
   const operator = await connect({
-    // Not the one that will be lost: a request that starts a run is not sent twice, and fails with its connection.
-    servers: nats.filter(({ name }) => name !== "nats-3").map((one) => `tls://localhost:${one.port(4222)}`),
+    servers: nats.map((one) => `tls://localhost:${one.port(4222)}`),
     user: "operator",
     pass: env["SLUICE_OPERATOR_PASSWORD"],
     inboxPrefix: "_INBOX_operator",
@@ -165,10 +164,9 @@ async function runs(file: string): Promise<void> {
   await within(30_000, "the run", run.result());
   if (file === CLUSTER) {
     await started.get("nats-3")?.kill();
-    // An event and not a request: one that an engine has, whose connection is lost, gets no answer.
     const ended = async (): Promise<number> =>
       (await operator.runs.count({ workflow: "per-user-demo", status: "SUCCEEDED" })).count;
-    await operator.publish("per-user-test", { user_id: "alan" });
+    await operator.run("per-user-demo", { user_id: "alan" });
     await waitFor(async () => (await ended()) === 3, { timeoutMs: 30_000, intervalMs: 100, what: "a run on two servers" });
   }
   await operator.close();

@@ -161,6 +161,7 @@ describe("the order in which a nats-server is looked for", () => {
       `downloading http://127.0.0.1:1/v${VERSION}/${ARCHIVE}`,
       expect.stringMatching(/^release 2\.99\.1 from http:\/\/127\.0\.0\.1:1: .*cannot be reached/),
       "apt-get download nats-server",
+      "nats-server of Debian's stable release: this system has no mirror of Debian",
       `nats-server 2.9.10 (${join(cache, "2.9.10", "nats-server")})`,
     ]);
     expect(await readdir(cache)).toEqual(["2.9.10"]);
@@ -318,6 +319,38 @@ describe("the system's package", () => {
     expect(first).toBe("download nats-server");
     expect(second).toMatch(/^-o Dir::State::Lists=.* update$/);
     expect(third).toMatch(/^-o Dir::State::Lists=.* download nats-server$/);
+  });
+
+  test("of Debian's stable release is taken where the system's own is an old one", async () => {
+    const { options, bin, folder, cache, lines } = await emptyMachine();
+    const calls = join(folder, "calls");
+    await program(
+      join(bin, "apt-get"),
+      `echo "$@" >> ${calls}`,
+      `case "$*" in indextargets*) printf 'http://mirror/debian/|old-updates|main\\nhttp://mirror/debian/|old|main\\n';;`,
+      "*SourceList=*download*) cp $(echo \"$*\" | sed 's/.*SourceList=\\([^ ]*\\).*/\\1/') new.deb;;",
+      "download*) echo 2.9.10 > old.deb;; esac",
+    );
+    await program(
+      join(bin, "dpkg"),
+      "mkdir -p unpacked/usr/sbin",
+      "version=2.9.10",
+      `[ "$2" = new.deb ] && version=2.10.27 && cp new.deb ${folder}/list`,
+      `printf "#!/bin/sh\\necho nats-server: v$version\\n" > unpacked/usr/sbin/nats-server`,
+      "chmod +x unpacked/usr/sbin/nats-server",
+    );
+    expect(await findNatsServerBinary(options)).toMatchObject({ source: "package", version: "2.10.27" });
+    expect(lines.slice(-3)).toEqual([
+      "apt-get download nats-server",
+      "apt-get download nats-server, of Debian's stable release",
+      `nats-server 2.10.27 (${join(cache, "2.10.27", "nats-server")})`,
+    ]);
+    expect(await readFile(join(folder, "list"), "utf8")).toMatch(
+      /^deb (\[signed-by=\S+\] )?http:\/\/mirror\/debian\/ stable main\n$/,
+    );
+    // Lists and sources of the system are left alone.
+    for (const call of (await readFile(calls, "utf8")).trim().split("\n").slice(2))
+      expect(call).toMatch(/^-o Dir::Etc::SourceList=\S+ -o Dir::Etc::SourceParts=- -o Dir::State::Lists=\S+ /);
   });
 
   test("that is missing, too old or empty is a reason", async () => {

@@ -10,8 +10,8 @@ import type { NodeCalls } from "./node-calls.ts";
 export interface InboxCommandsOptions {
   readonly calls: NodeCalls;
   readonly applied: AppliedInboxes;
-  /** Stores it in the inbox of the partition; resolves with its sequence there. */
-  readonly publish: (partition: number, text: string) => Promise<{ readonly seq: number }>;
+  /** Stores it in the inbox of the partition, one of each `id`; resolves with its sequence there. */
+  readonly publish: (partition: number, text: string, id?: string) => Promise<{ readonly seq: number }>;
 }
 
 interface Waiter {
@@ -59,7 +59,9 @@ export class InboxCommands {
    */
   async send(partition: number, command: Command): Promise<void> {
     const { applied, publish } = this.#options;
-    const { seq } = await publish(partition, JSON.stringify(command));
+    // Whoever lost the answer asks for the same run again, of any node: it waits for the command that is there.
+    const id = command.type === "create" ? command.run : undefined;
+    const { seq } = await publish(partition, JSON.stringify(command), id);
     if (applied.isOpen(partition)) {
       try {
         await applied.reaches(partition, seq);

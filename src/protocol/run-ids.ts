@@ -1,5 +1,16 @@
 /** Ids of runs and nodes: ULIDs, which sort by the time that they were made at. */
-import { monotonicFactory } from "ulid";
+import { decodeTime, monotonicFactory } from "ulid";
+
+const ID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+
+export function isRunId(text: string): boolean {
+  return ID.test(text);
+}
+
+/** When it was made, in ms since the epoch, by the clock of whoever made it. */
+export function madeAt(id: string): number {
+  return decodeTime(id);
+}
 
 /** The library puts an id together from two strings, which V8 keeps beside the whole: twice the memory of each waiting run's. */
 export function createIds(): (atMs?: number) => string {
