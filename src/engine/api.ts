@@ -54,6 +54,8 @@ export interface ApiOptions {
   readonly partitions: OwnedPartitions;
   readonly calls: NodeCalls;
   readonly members: ClusterMembers;
+  /** Whether the server does not take the journal of a partition that is here. */
+  readonly isRefused: (partition: number) => boolean;
   readonly dispatcher: Dispatcher;
   readonly history: () => HistoryPort | undefined;
   readonly health: Health;

@@ -10,6 +10,8 @@ import { type ClusterMachine, clusterMachine } from "./machine-definitions.ts";
 export interface ClusterApiOptions {
   readonly calls: NodeCalls;
   readonly members: ClusterMembers;
+  /** Whether the server does not take the journal of a partition that is here. */
+  readonly isRefused: (partition: number) => boolean;
   readonly register: (spec: WorkflowSpec) => Promise<Version>;
 }
 
@@ -26,8 +28,8 @@ export class ClusterApi {
 
   constructor(options: ClusterApiOptions) {
     this.#options = options;
-    const { calls, members, register } = options;
-    this.#nodes = new NodeViews(calls, members);
+    const { calls, members, isRefused, register } = options;
+    this.#nodes = new NodeViews(calls, members, isRefused);
     calls.serve(REGISTER, async ({ spec }: { readonly spec: WorkflowSpec }): Promise<Version> => {
       if (!calls.isCoordinator)
         // It is asked again.

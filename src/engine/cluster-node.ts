@@ -208,6 +208,7 @@ export class ClusterNode {
     this.#workers = new WorkerLink({ connection, names, engine: options.name, dispatcher, owned, logger });
     const { workflows, placement } = this.#definitions;
     const journalSeq = (partition: number): number => this.#journalSeq(partition);
+    const isRefused = (partition: number): boolean => this.#roles.host(partition)?.stream.refusedSince !== undefined;
     const sources = {
       connection,
       names,
@@ -219,11 +220,12 @@ export class ClusterNode {
     };
     this.#health = new Health({
       ...sources,
-      isRefused: (partition) => this.#roles.host(partition)?.stream.refusedSince !== undefined,
+      isRefused,
       countRejected: () => countMessages(connection, names.rejectedStream),
     });
     this.#api = new Api({
       ...sources,
+      isRefused,
       workflows,
       placement: () => placement,
       members: membership,

@@ -86,7 +86,12 @@ function stuck({ refused: count, partitions }: HealthFacts): string {
   const which =
     count === partitions ? "All partitions stand" : `${count} of ${partitions} partitions ${count === 1 ? "stands" : "stand"}`;
   const whose = count === 1 ? "its journal" : "their journals";
-  return `${which} still: NATS does not take ${whose}, most likely since a stream or its disk is full. They go on once there is room.`;
+  const [goes, it] = count === 1 ? ["goes", "It"] : ["go", "They"];
+  return (
+    `${which} still: NATS does not take ${whose}, most likely since a stream or its disk is full. ` +
+    `Raise "partitionMaxBytes" (--partition-max-bytes) or free disk space of the NATS servers; "sluice nodes list" names what is refused. ` +
+    `${it} ${goes} on by ${count === 1 ? "itself" : "themselves"} once there is room.`
+  );
 }
 
 function moving({ moving: count, partitions }: HealthFacts): string {

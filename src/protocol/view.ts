@@ -141,6 +141,8 @@ export interface NodePartitionView {
   readonly state: "elsewhere" | "taking" | "owned" | "givingBack" | "dropped" | "freeing" | "resting";
   /** Grows with every change of owner. */
   readonly epoch: number;
+  /** It stands still, since NATS does not take its journal. */
+  readonly refused?: true;
 }
 
 export interface WorkflowView {

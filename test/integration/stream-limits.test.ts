@@ -214,11 +214,15 @@ describe("a partition whose stream is full", () => {
       },
       { what: "it to be said" },
     );
-    expect(sentence).toMatch(/still: NATS does not take/);
+    expect(sentence).toMatch(/still: NATS does not take .*partitionMaxBytes/);
+    const refusedOnes = async () =>
+      (await engine.call("node.list", {})).items.flatMap(({ partitions }) => partitions.filter(({ refused }) => refused));
+    await waitFor(async () => (await refusedOnes()).some(({ partition }) => partition === 0), { what: "it to be named" });
     gates.open("room");
 
     await manager.streams.update("SLUICE_P0", { max_bytes: -1 });
     await waitFor(() => engine.stats().partitionsRefused === 0, { what: "the partition to go on" });
+    expect(await refusedOnes()).toEqual([]);
     expect(log.some((line) => line.includes("takes the journal of a partition again"))).toBe(true);
     for (const id of runs)
       await waitFor(async () => (await client.runs.get(id)).status === "SUCCEEDED", { what: "a run to succeed" });

@@ -428,7 +428,7 @@ test("schedules are runs that wait for their time", async () => {
 });
 
 describe("engine nodes", () => {
-  test("are listed with their partitions, of which those that move say so, and the coordinator", async () => {
+  test("are listed with their partitions, of which those that move or stand still say so, and the coordinator", async () => {
     const node = {
       id: "01A",
       name: "engine-a",
@@ -439,6 +439,7 @@ describe("engine nodes", () => {
       coordinator: true,
       partitions: [
         { partition: 0, state: "owned", epoch: 3 },
+        { partition: 2, state: "owned", epoch: 4, refused: true },
         { partition: 4, state: "taking", epoch: 9 },
       ],
       joinedAt: new Date(NOW - 60_000).toISOString(),
@@ -447,7 +448,7 @@ describe("engine nodes", () => {
     const page = { items: [node] };
     const { stdout, code } = await sluice(["nodes", "list"], { "nodes.list": page });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/01A +engine-a +member +coordinator +0 4\(taking\) +1\.00s ago +1m ago +h +7 +1\.0\.0/);
+    expect(stdout).toMatch(/01A +engine-a +member +coordinator +0 2\(refused\) 4\(taking\) +1\.00s ago +1m ago +h +7 +1\.0\.0/);
     const json = await sluice(["nodes", "list", "--json"], { "nodes.list": page });
     expect(JSON.parse(json.stdout)).toEqual(page);
   });

@@ -73,7 +73,7 @@ describe("the health of the whole", () => {
       "partitions that stand still, before all but the connection",
       { ...busy, refused: 2, moving: 1, unserved: [missing] },
       "stuck",
-      "2 of 8 partitions stand still: NATS does not take their journals, most likely since a stream or its disk is full. They go on once there is room.",
+      '2 of 8 partitions stand still: NATS does not take their journals, most likely since a stream or its disk is full. Raise "partitionMaxBytes" (--partition-max-bytes) or free disk space of the NATS servers; "sluice nodes list" names what is refused. They go on by themselves once there is room.',
     ],
     [
       "a history that is behind, before limits",

@@ -45,7 +45,12 @@ export function addNodesCommands(program: Command, cli: Cli): void {
   );
 }
 
-/** `0 1 3 5(taking)`: those that are not at work say so. */
+/** `0 1 3(refused) 5(taking)`: those that are not at work say so, and those whose journal NATS does not take. */
 function formatPartitions(partitions: NodeView["partitions"]): string {
-  return partitions.map(({ partition, state }) => (state === "owned" ? `${partition}` : `${partition}(${state})`)).join(" ");
+  return partitions
+    .map(({ partition, state, refused }) => {
+      if (refused) return `${partition}(refused)`;
+      return state === "owned" ? `${partition}` : `${partition}(${state})`;
+    })
+    .join(" ");
 }

@@ -28,6 +28,12 @@ export interface ClusterMembers {
   view(): readonly MemberView[];
 }
 
+/** What a node says of itself. */
+interface SelfView extends MemberView {
+  /** Partitions that stand still; nodes of the release before name none. */
+  readonly refused?: readonly number[];
+}
+
 const SELF = "node.self";
 /** One that takes longer is shown as the others see it. */
 const ANSWER_MS = 500;
@@ -36,15 +42,20 @@ export class NodeViews {
   readonly #calls: NodeCalls;
   readonly #members: ClusterMembers;
 
-  constructor(calls: NodeCalls, members: ClusterMembers) {
+  constructor(calls: NodeCalls, members: ClusterMembers, isRefused: (partition: number) => boolean) {
     this.#calls = calls;
     this.#members = members;
-    calls.serve(SELF, async () => members.view().find(({ id }) => id === calls.self) ?? null);
+    calls.serve(SELF, async (): Promise<SelfView | null> => {
+      const self = members.view().find(({ id }) => id === calls.self);
+      if (self === undefined) return null;
+      const refused = self.roles.flatMap(({ role }) => (role !== "coordinator" && isRefused(role) ? [role] : []));
+      return { ...self, refused };
+    });
   }
 
   /** Those that have been members longest first. */
   async list(): Promise<readonly NodeView[]> {
-    const told = await this.#calls.toAll<MemberView | null>(SELF, {}, { partialAfterMs: ANSWER_MS });
+    const told = await this.#calls.toAll<SelfView | null>(SELF, {}, { partialAfterMs: ANSWER_MS });
     const nowMs = Date.now();
     return this.#members
       .view()
@@ -53,10 +64,12 @@ export class NodeViews {
   }
 }
 
-function viewOf(member: MemberView, silentMs: number, nowMs: number): NodeView {
-  const { id, name, host, pid, version, joinedAt, state, roles } = member;
+function viewOf(member: SelfView, silentMs: number, nowMs: number): NodeView {
+  const { id, name, host, pid, version, joinedAt, state, roles, refused } = member;
   const partitions = roles.flatMap(({ role, epoch, mode }) =>
-    role === "coordinator" ? [] : [{ partition: role, state: mode, epoch }],
+    role === "coordinator"
+      ? []
+      : [{ partition: role, state: mode, epoch, ...(refused?.includes(role) && { refused: true as const }) }],
   );
   const leads = roles.find(({ role }) => role === "coordinator");
   return {
