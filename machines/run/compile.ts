@@ -386,3 +386,8 @@ export function compileRunMachine(spec: WorkflowSpec): AnyStateMachine {
   );
   return createMachine(runMachineConfig(spec) as never, { actions, guards, delays } as never) as AnyStateMachine;
 }
+
+/** Whether this event of a run's machine says that the grace of an attempt that was told to stop is over. */
+export function isEndOfGrace(eventType: string): boolean {
+  return /^xstate\.after\..*\.(?:stopping|timedOut)$/.test(eventType);
+}

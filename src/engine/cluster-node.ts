@@ -464,6 +464,7 @@ export class ClusterNode {
       nextTick,
       newRunId: () => newId(),
       maxOutputBytes: Math.floor(connection.maxPayload * 0.75),
+      elapsed: () => performance.now(),
     });
     return new PartitionHost({
       connection,

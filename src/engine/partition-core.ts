@@ -39,6 +39,8 @@ export interface CoreOptions extends CronOptions {
   readonly rulesOf: (limit: string) => LimitRules | undefined;
   /** The most that outputs of one run may take together, in bytes of JSON: a step is handed all that it may read in one message. */
   readonly maxOutputBytes: number;
+  /** Time that has really passed, in ms, where that is not what the times tell that are set. */
+  readonly elapsed?: () => number;
 }
 
 export interface PartitionCounts {
@@ -67,7 +69,7 @@ export class PartitionCore {
 
   constructor(options: CoreOptions) {
     const { placement, slots, workflows, rulesOf, maxOutputBytes } = options;
-    const state = new PartitionState(options.partition);
+    const state: PartitionState = new PartitionState(options.partition, options.elapsed ?? (() => state.now));
     const batch = new BatchBuilder(state);
     const changes = new RunChanges(state, batch);
     const keying = new KeyQueue(state, batch);
@@ -291,8 +293,7 @@ export class PartitionCore {
   #fire(value: TimerValue): void {
     switch (value.kind) {
       case "machine":
-        value.run.live?.deleteTimer(value.id);
-        this.#life.feed(value.run, value.event);
+        this.#life.timerDue(value);
         return;
       case "scheduled":
         this.#state.timerOver(value.run);

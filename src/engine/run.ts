@@ -37,7 +37,14 @@ export interface Creation {
 
 /** What a partition's timers tell it: an event for a run's machine, a run's own deadline, or a cron tick. */
 export type TimerValue =
-  | { readonly kind: "machine"; readonly run: Run; readonly id: string; readonly event: MachineEvent }
+  | {
+      readonly kind: "machine";
+      readonly run: Run;
+      readonly id: string;
+      readonly event: MachineEvent;
+      /** Not before this, by `PartitionState.elapsed`, whatever a clock says. */
+      readonly notBeforeMs?: number;
+    }
   | { readonly kind: "scheduled"; readonly run: Run }
   | { readonly kind: "expired"; readonly run: Run }
   | { readonly kind: "cron"; readonly workflow: string; readonly index: number };

@@ -21,7 +21,10 @@ export class Partition {
   #nowMs = START_MS;
   #crons = 0;
 
-  constructor(workflows: readonly AnyWorkflow[], { partition = 0, partitions = 1 } = {}) {
+  constructor(
+    workflows: readonly AnyWorkflow[],
+    { partition = 0, partitions = 1, elapsed }: { partition?: number; partitions?: number; elapsed?: () => number } = {},
+  ) {
     const placement = (this.placement = new Placement(partitions));
     for (const { spec } of workflows) {
       for (const [limit, home] of placement.plan(spec).fresh) placement.setHome(limit, home);
@@ -36,6 +39,7 @@ export class Partition {
       nextTick,
       newRunId: () => `cron${++this.#crons}`,
       maxOutputBytes: 10_000,
+      ...(elapsed && { elapsed }),
     });
     this.core.setTime(this.#nowMs);
   }

@@ -58,3 +58,26 @@ describe("a retry in a partition whose clock was set back by an hour", () => {
     expect(partition.core.runs.get("r1")?.live?.ready.has("a")).toBe(true);
   });
 });
+
+describe("the grace of a run that was told to stop", () => {
+  const replaced = defineWorkflow({
+    name: "replaced",
+    grace: "3s",
+    concurrency: { key: "input.k", strategy: "CANCEL_IN_PROGRESS", maxRuns: 1 },
+  }).step("a", () => 1);
+
+  it("is not over because a clock jumps: its handler may be at work", () => {
+    let elapsedMs = 0;
+    const partition = new Partition([replaced], { elapsed: () => elapsedMs });
+    partition.create("r1", "replaced", { k: "x" });
+    partition.assign("r1");
+    partition.create("r2", "replaced", { k: "x" });
+    elapsedMs += 10;
+    expect(partition.pass(HOUR_MS)).toEqual([]);
+    expect(partition.core.runs.get("r2")?.phase).not.toBe("active");
+    elapsedMs += 2_980;
+    expect(partition.pass(2_980)).toEqual([]);
+    elapsedMs += 20;
+    expect(partition.pass(20)).toContain("r2 admitted");
+  });
+});

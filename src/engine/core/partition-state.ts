@@ -36,8 +36,12 @@ export class PartitionState {
   replaying = false;
   readonly #clock = new PartitionClock();
 
-  constructor(partition: number) {
+  /** Time that has really passed, from anywhere, in ms: no clock that jumps. */
+  readonly elapsed: () => number;
+
+  constructor(partition: number, elapsed: () => number) {
     this.partition = partition;
+    this.elapsed = elapsed;
   }
 
   /** `wallMs`: what the node's clock says. */

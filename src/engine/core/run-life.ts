@@ -4,6 +4,7 @@
  */
 import type { GroupEvent } from "../../../machines/group/contract.ts";
 import * as contexts from "../../../machines/group/context.ts";
+import { isEndOfGrace } from "../../../machines/run/compile.ts";
 import { describeRun } from "../../../machines/run/describe.ts";
 import { toErrorData } from "../../errors.ts";
 import type { RunChange, RunStatus, StepStatus } from "../../protocol/view.ts";
@@ -11,7 +12,7 @@ import type { ErrorData } from "../../protocol/work.ts";
 import type { StepAction } from "../../step/stepper.ts";
 import type { MachineEvent } from "../facts.ts";
 import type { Group } from "../group.ts";
-import { type Attempt, LiveRun, type ReadyStep, type Run } from "../run.ts";
+import { type Attempt, LiveRun, type ReadyStep, type Run, type TimerValue } from "../run.ts";
 import type { BatchBuilder } from "./batch-builder.ts";
 import type { KeyQueue } from "./key-queue.ts";
 import type { PartitionState } from "./partition-state.ts";
@@ -40,6 +41,8 @@ const OUTCOMES: readonly (readonly [prefix: string, status: StepStatus])[] = [
   ["step.returned.", "READY"],
   ["step.lost.", "READY"],
 ];
+
+type MachineTimer = Extract<TimerValue, { readonly kind: "machine" }>;
 
 export class RunLife {
   readonly #state: PartitionState;
@@ -136,8 +139,25 @@ export class RunLife {
 
   #setTimer(run: Run, live: LiveRun, id: string, dueMs: number, event: MachineEvent): void {
     this.#cancelTimer(live, id);
+    const { now, elapsed } = this.#state;
+    // The end of a grace gives the slot away though a handler may be at work: a clock that jumps must not bring it about.
+    const grace = isEndOfGrace(event.type) && { notBeforeMs: elapsed() + dueMs - now };
+    this.#arm(live, dueMs, { kind: "machine", run, id, event, ...grace });
+  }
+
+  #arm(live: LiveRun, dueMs: number, value: MachineTimer): void {
     // By the order of the runs: a snapshot does not tell which of two timers was set first.
-    live.setTimer(id, this.#state.timers.add(dueMs, { kind: "machine", run, id, event }, run.order));
+    live.setTimer(value.id, this.#state.timers.add(dueMs, value, value.run.order));
+  }
+
+  /** A timer of a run's machine is due, by the partition's time. */
+  timerDue(value: MachineTimer): void {
+    const { live } = value.run;
+    live?.deleteTimer(value.id);
+    const { now, elapsed } = this.#state;
+    const leftMs = value.notBeforeMs === undefined ? 0 : Math.ceil(value.notBeforeMs - elapsed());
+    if (leftMs > 0 && live !== undefined) this.#arm(live, now + leftMs, value);
+    else this.feed(value.run, value.event);
   }
 
   #cancelTimer(live: LiveRun, id: string): void {
