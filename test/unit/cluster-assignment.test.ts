@@ -186,6 +186,15 @@ describe("the map of the cluster", () => {
     expect(claim(after, "01b", 0, "").owners[0]).toMatchObject({ node: "01b", epoch: 2, recovering: true });
   });
 
+  it("begins with an epoch above those of a map that was lost", () => {
+    const anew = (role: number, at: string): number | undefined =>
+      claim(join(EMPTY_MAP, "01a", NODE, at), "01a", role, at).owners[role]?.epoch;
+    const before = anew(0, "2026-03-01T00:00:00.000Z") ?? 0;
+    // Five minutes later, after a change of owners in every second.
+    expect(anew(0, "2026-03-01T00:05:00.000Z")).toBe(before + 300);
+    expect(anew(0, "2020-01-01T00:00:00.000Z")).toBe(1);
+  });
+
   it("gives nothing to one that is no member, and frees nothing of a later ownership", () => {
     expect(claim(free(map, "01a", 0, 1, ""), "01x", 0, "")).toEqual(free(map, "01a", 0, 1, ""));
     const later = claim(free(map, "01a", 0, 1, ""), "01a", 0, "");

@@ -42,6 +42,8 @@ export interface ClusterMap {
   readonly definitionsSeq?: number;
 }
 
+const FIRST_EPOCH_MS = Date.UTC(2026, 0, 1);
+
 export const EMPTY_MAP: ClusterMap = Object.freeze({ v: 1, nodes: {}, owners: {} });
 
 /** All roles, in the order in which they are gone through everywhere. */
@@ -99,7 +101,17 @@ export function remove(map: ClusterMap, ids: ReadonlySet<string>, at: string): C
 /** Only what is free, and only for a member. */
 export function claim(map: ClusterMap, id: string, role: Role, at: string): ClusterMap {
   if (map.nodes[id] === undefined || ownerOf(map, role) !== undefined) return map;
-  return withOwner(map, role, { node: id, epoch: epochOf(map, role) + 1, at, recovering: true });
+  const epoch = map.owners[role] === undefined ? firstEpoch(at) : epochOf(map, role) + 1;
+  return withOwner(map, role, { node: id, epoch, at, recovering: true });
+}
+
+/**
+ * Of a role that was never owned. Not 1: where the cluster's data was lost, workers go on that have seen the epochs from before, and they
+ * shall not take the new owners for old ones. Seconds grow faster than ownership changes.
+ */
+function firstEpoch(at: string): number {
+  const seconds = Math.floor((Date.parse(at) - FIRST_EPOCH_MS) / 1_000);
+  return Number.isSafeInteger(seconds) ? Math.max(1, seconds) : 1;
 }
 
 /** The owner is at work. */
