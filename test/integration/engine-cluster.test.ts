@@ -187,3 +187,27 @@ it("can be stopped while it starts", async () => {
   await started;
   expect(second.ready).toBe(false);
 });
+
+it("goes on with workers that knew the cluster from before all its data was lost", { timeout: 60_000 }, async () => {
+  const before = await startTestServer();
+  const { port } = before;
+  let engine = await startNode(before.url, "a", "500ms");
+  const worker = await startWorker({ servers: before.url, workflows: [echo], logger });
+  onCleanup(() => worker.stop());
+  const client = await connect({ servers: before.url, logger });
+  onCleanup(() => client.close());
+  // The second owner's epochs are above those that a new cluster would begin with, if it counted from one.
+  await engine.stop();
+  engine = await startNode(before.url, "b", "500ms");
+  await within(20_000, "a run before", (await client.run(echo, "before")).result());
+  await engine.stop();
+  await before.stop();
+
+  const { url } = await startTestServer({ port });
+  await startNode(url, "c", "500ms");
+  // Workflows are told by a worker that starts; the one from before serves them.
+  await (await startWorker({ servers: url, workflows: [echo], logger, slots: 1 })).stop();
+  await within(20_000, "a run after", (await client.run(echo, "after")).result());
+  const { items } = await client.workers.list();
+  expect(items.map(({ id }) => id)).toEqual([worker.id]);
+});
