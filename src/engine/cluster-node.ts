@@ -256,10 +256,7 @@ export class ClusterNode {
     await this.#definitions.refresh();
     signal.throwIfAborted();
     membership.onChanged(() => this.#onMap());
-    this.#subscriptions.push(
-      connection.subscribe(names.mapChanged, () => membership.poke()),
-      connection.subscribe(names.definitionsChanged, () => void this.#definitions.refresh()),
-    );
+    this.#subscriptions.push(connection.subscribe(names.mapChanged, () => membership.poke()));
     this.#calls.start();
     this.#workers.start();
     await membership.start();

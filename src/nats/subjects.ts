@@ -35,8 +35,6 @@ export interface Names {
   engineSlots(node: string): string;
   /** Engine nodes to each other: the map of the cluster has changed, look at it. */
   readonly mapChanged: string;
-  /** Engine nodes to each other: a definition is in force. */
-  readonly definitionsChanged: string;
   api(operation: string): string;
   readonly apiAll: string;
   runChange(workflow: string, run: string, change: string): string;
@@ -76,7 +74,6 @@ export function createNames(prefix: string = DEFAULT_PREFIX): Names {
     engineCall: (node, operation) => `${prefix}.engines.${node}.call.${operation}`,
     engineSlots: (node) => `${prefix}.engines.${node}.slots`,
     mapChanged: `${prefix}.engines.map`,
-    definitionsChanged: `${prefix}.engines.definitions`,
     api: (operation) => `${prefix}.api.${operation}`,
     apiAll: `${prefix}.api.>`,
     runChange: (workflow, run, change) => `${prefix}.runs.${workflow}.${run}.${change}`,

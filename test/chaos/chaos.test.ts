@@ -3,25 +3,27 @@
  * doubled, above its limit, out of order or leaked. `SLUICE_CHAOS_MINUTES` and `SLUICE_CHAOS_SEED` say how long and which (`npm run
  * test:chaos -- --minutes 30 --seed 7`); a seed decides what happens in which order, the machine's timing the rest.
  */
+import { execFileSync } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { natsServerBinary } from "../support/nats.ts";
 import { checkHistory } from "./checker.ts";
 import { report } from "./report.ts";
 import { disturb, WITHOUT } from "./schedule.ts";
 import { World } from "./world.ts";
 
-/** Only by `npm run test:chaos`: not every seed passes yet. */
-const WANTED = process.env["SLUICE_CHAOS_MINUTES"] !== undefined;
-const MINUTES = Number(process.env["SLUICE_CHAOS_MINUTES"] ?? 1);
+const MINUTES = Number(process.env["SLUICE_CHAOS_MINUTES"] ?? 2);
+/** Earlier servers lose or renumber what they have acknowledged on three servers, and no engine can make up for that. */
+const OLDEST_SERVER = [2, 10];
 const SEED = Number(process.env["SLUICE_CHAOS_SEED"] ?? randomInt(1_000_000_000));
 const RUNS_PER_SECOND = Number(process.env["SLUICE_CHAOS_RATE"] ?? 30);
 /** To start, to settle, to check. */
 const AROUND_MS = 10 * 60_000;
 
-it.runIf(WANTED)(
+it.runIf(isFit(natsServerBinary()))(
   `keeps every promise through ${MINUTES} minutes of faults`,
   async () => {
     const folder = await mkdtemp(join(await realpath(tmpdir()), "sluice-chaos-"));
@@ -39,3 +41,12 @@ it.runIf(WANTED)(
   },
   MINUTES * 60_000 + AROUND_MS,
 );
+
+function isFit(binary: string): boolean {
+  const text = execFileSync(binary, ["--version"], { encoding: "utf8" });
+  const [major = 0, minor = 0] = (/v(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
+  const [wantedMajor = 0, wantedMinor = 0] = OLDEST_SERVER;
+  const fits = major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+  if (!fits) console.error(`chaos: left out with ${text.trim()}: expected ${OLDEST_SERVER.join(".")} or later`);
+  return fits;
+}

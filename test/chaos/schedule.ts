@@ -4,13 +4,8 @@ import { type Fault, FAULTS, type Lane } from "./faults.ts";
 import { createRandom } from "./random.ts";
 import type { World } from "./world.ts";
 
-/**
- * In these, nats-server 2.9.10 itself loses or renumbers messages that it has acknowledged (the checker says `storage-lost`), and no engine
- * can make up for that.
- */
-const SERVER_LOSES_DATA = ["take a NATS server's disk", "fill a NATS server's disk", "lose the majority of the NATS servers"];
-/** Names of faults to leave out, with commas between: to find out which one it takes; empty for none. */
-export const WITHOUT: readonly string[] = process.env["SLUICE_CHAOS_WITHOUT"]?.split(",") ?? SERVER_LOSES_DATA;
+/** Names of faults to leave out, with commas between: to find out which one it takes. */
+export const WITHOUT: readonly string[] = process.env["SLUICE_CHAOS_WITHOUT"]?.split(",") ?? [];
 
 /** Between two faults of a lane, in ms: from, to. */
 const GAPS: Readonly<Record<Lane, readonly [number, number]>> = {
