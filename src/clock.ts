@@ -8,8 +8,14 @@ export interface Clock {
   readonly setTimer: (call: () => void, delayMs: number) => () => void;
 }
 
-export const systemClock: Clock = {
+interface SystemClock extends Clock {
+  /** Time that has really passed, from anywhere, in ms: it never jumps. */
+  readonly elapsed: () => number;
+}
+
+export const systemClock: SystemClock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   setTimer(call, delayMs) {
     const timer = setTimeout(call, delayMs);
     return () => clearTimeout(timer);

@@ -4,6 +4,7 @@
  */
 import { hostname } from "node:os";
 import type { Logger } from "pino";
+import { systemClock } from "../clock.ts";
 import type { Bucket } from "../nats/bucket.ts";
 import type { Connection, Subscription } from "../nats/connection.ts";
 import { createNodeChannel } from "../nats/node-channel.ts";
@@ -461,7 +462,7 @@ export class ClusterNode {
       nextTick,
       newRunId: () => newId(),
       maxOutputBytes: Math.floor(connection.maxPayload * 0.75),
-      elapsed: () => performance.now(),
+      elapsed: () => systemClock.elapsed(),
     });
     return new PartitionHost({
       connection,

@@ -223,8 +223,10 @@ function sleep(clock: VirtualClock, ms: number, signal: AbortSignal | undefined)
 function holdTime(clock: VirtualClock): () => void {
   const now = vi.spyOn(Date, "now").mockImplementation(clock.now);
   const setTimer = vi.spyOn(systemClock, "setTimer").mockImplementation(clock.setTimer);
+  const elapsed = vi.spyOn(systemClock, "elapsed").mockImplementation(clock.now);
   return () => {
     now.mockRestore();
+    elapsed.mockRestore();
     setTimer.mockRestore();
   };
 }
