@@ -62,7 +62,13 @@ describe.skipIf(noBrowser)("the engine nodes", () => {
   test("are shown with their partitions, epochs and the coordinator, and anew while they change", async () => {
     nodes = [
       node("a", [0, 1, 2], { coordinator: true, coordinatorState: "owned", coordinatorEpoch: 7 }),
-      node("b", [3, 4], { state: "silent" }),
+      node("b", [3], {
+        state: "silent",
+        partitions: [
+          { partition: 3, state: "owned", epoch: 3 },
+          { partition: 4, state: "owned", epoch: 3, refused: true },
+        ],
+      }),
       node("c", [5, 6, 7], { state: "leaving", partitions: [{ partition: 5, state: "givingBack", epoch: 12 }] }),
     ];
     for (const theme of ["dark", "light"] as const)
@@ -71,8 +77,11 @@ describe.skipIf(noBrowser)("the engine nodes", () => {
         const rows = page.locator(".nodes-row");
         await rows.nth(2).waitFor();
         expect(await page.locator(".nodes-coordinator").count()).toBe(1);
-        expect(await rows.nth(0).locator(".nodes-partition").allInnerTexts()).toEqual(["0\ne3", "1\ne3", "2\ne3"]);
-        expect(await rows.nth(2).locator('.nodes-partition[data-mode="givingBack"]').innerText()).toBe("5\ne12");
+        expect(await rows.nth(0).locator(".nodes-partition").allInnerTexts()).toEqual(["0", "1", "2"]);
+        expect(await rows.nth(2).locator('.nodes-partition[data-mode="givingBack"]').getAttribute("title")).toBe(
+          "Partition 5, epoch 12: givingBack",
+        );
+        expect(await rows.nth(1).locator('.nodes-partition[data-mode="refused"]').innerText()).toMatch(/^4\s*stands still$/);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
         expect(overflow).toBeLessThanOrEqual(0);
         await axeCheck(page);

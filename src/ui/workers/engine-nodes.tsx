@@ -105,11 +105,16 @@ function NodeRow({ node }: { readonly node: NodeView }): JSX.Element {
   );
 }
 
-function Partition({ partition, state, epoch }: NodePartitionView): JSX.Element {
+function Partition({ partition, state, epoch, refused }: NodePartitionView): JSX.Element {
+  const standing = refused === true ? "NATS does not take its journal: it stands still" : state;
   return (
-    <li class="nodes-partition" data-mode={state} title={`Partition ${partition}, epoch ${epoch}: ${state}`}>
+    <li
+      class="nodes-partition"
+      data-mode={refused === true ? "refused" : state}
+      title={`Partition ${partition}, epoch ${epoch}: ${standing}`}
+    >
       {partition}
-      <small>e{epoch}</small>
+      {refused === true && <small>stands still</small>}
     </li>
   );
 }
