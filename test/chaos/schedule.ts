@@ -4,13 +4,8 @@ import { type Fault, FAULTS, type Lane } from "./faults.ts";
 import { createRandom } from "./random.ts";
 import type { World } from "./world.ts";
 
-/**
- * A server that comes back empty under its old name has forgotten what it had voted for and acknowledged, so the next loss may take
- * messages with it that NATS had acknowledged: in half an hour of nats-server 2.10.27 that happened, and no engine can make up for it.
- */
-const SERVER_LOSES_DATA = ["take a NATS server's disk"];
-/** Names of faults to leave out, with commas between: to find out which one it takes; empty for none. */
-export const WITHOUT: readonly string[] = process.env["SLUICE_CHAOS_WITHOUT"]?.split(",") ?? SERVER_LOSES_DATA;
+/** Names of faults to leave out, with commas between: to find out which one it takes. */
+export const WITHOUT: readonly string[] = process.env["SLUICE_CHAOS_WITHOUT"]?.split(",") ?? [];
 
 /** Between two faults of a lane, in ms: from, to. */
 const GAPS: Readonly<Record<Lane, readonly [number, number]>> = {
