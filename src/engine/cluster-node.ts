@@ -33,6 +33,7 @@ import { Health } from "./health.ts";
 import { InboxInputs } from "./inbox-inputs.ts";
 import { JournalFollowers } from "./journal-followers.ts";
 import { Keyer } from "./keyer.ts";
+import { MissingAttempts } from "./missing-attempts.ts";
 import type { EngineSettings } from "./options.ts";
 import { Outbound, payloadJson } from "./outbound.ts";
 import { OwnedPartitions } from "./owned-partitions.ts";
@@ -147,13 +148,20 @@ export class ClusterNode {
       reject: (what, message, reason) => this.#rejects.put(what, message, reason),
       logger,
     });
+    const missing = new MissingAttempts({
+      hostOf: (partition) => this.#roles.host(partition),
+      inboxApplied: (partition) => this.#inboxApplied(partition),
+      giveBack: (held, how) => this.#giveBack(held, how),
+      logger,
+    });
     this.#dispatcher = new Dispatcher(
       {
         self: () => membership.self,
         ownership: owned,
         offer: (step, worker, refused) => owned.get(step.partition)?.enqueue({ type: "assign", step, worker, refused }),
-        giveBack: (held, how) => this.#giveBack(held, how),
-        missing: (held) => void this.#missing(held),
+        giveBack: (held) => this.#giveBack(held, "returned"),
+        missing: (held) => void missing.unknown(held),
+        lost: (held) => missing.lost(held),
         ask: (worker) => void this.#workers.ask(worker),
         stop: (worker, attempts) => this.#outbound.stopOver(worker, attempts),
         now: () => performance.now(),
@@ -514,24 +522,6 @@ export class ClusterNode {
     const host = this.#roles.host(partition);
     if (host === undefined) throw notOwner(partition);
     await this.#applied.reaches(partition, await host.stream.lastInboxSeq());
-  }
-
-  /** The worker does not know the attempt. Its result may be in the inbox already: only after that it is given to another. */
-  async #missing(held: HeldAttempt): Promise<void> {
-    const host = this.#roles.host(held.partition);
-    if (host === undefined) return;
-    try {
-      await this.#inboxApplied(held.partition);
-    } catch (error) {
-      if (this.#roles.host(held.partition) !== host) return;
-      this.#options.logger.warn(
-        { err: error, attemptId: held.attempt.id },
-        "could not find out whether a result is on its way; the worker is asked again",
-      );
-      held.recovered = true;
-      return;
-    }
-    if (!held.attempt.over) this.#giveBack(held, "returned");
   }
 }
 

@@ -25,10 +25,12 @@ export interface DispatcherHost {
   readonly ownership: Ownership;
   /** A slot was found for a step that waited. `refused` is called when the step does not want it any more. */
   offer(step: ReadyStep, worker: string, refused: () => void): void;
-  /** The worker is gone or does not have it: the step goes elsewhere. */
-  giveBack(held: HeldAttempt, how: "returned" | "lost"): void;
+  /** The worker did not take it: the step goes elsewhere. */
+  giveBack(held: HeldAttempt): void;
   /** The worker does not know this attempt of an earlier owner. Give it back unless its result is on the way. */
   missing(held: HeldAttempt): void;
+  /** The worker is gone. They are lost unless their results are on the way. */
+  lost(held: readonly HeldAttempt[]): void;
   /** Has the worker report all that it has; to all nodes, where not all partitions are here. */
   ask(worker: string): void;
   /** The worker executes attempts that are over: it has to stop them. */
@@ -262,7 +264,7 @@ export class Dispatcher {
         this.#supply.full(id);
       }
       this.#logger.debug({ worker: id, attemptId, reason }, "a worker did not take a step");
-      this.#host.giveBack(held, "returned");
+      this.#host.giveBack(held);
     }
     if (draining) this.drain(id);
   }
@@ -291,8 +293,10 @@ export class Dispatcher {
         `a worker ${why}: its steps are given to others`,
       );
     // Where only this node does not hear it, it goes on with them.
-    if (held.length > 0) this.#supply.abandon(worker.id, held.length);
-    for (const one of held) this.#host.giveBack(one, "lost");
+    if (held.length > 0) {
+      this.#supply.abandon(worker.id, held.length);
+      this.#host.lost(held);
+    }
   }
 
   #workersChanged(): void {

@@ -54,12 +54,15 @@ export class TestEngine {
         self: () => "test",
         ownership: { epochOf: () => 1, all: true },
         offer: (step, worker, refused) => this.partitions[step.partition]?.enqueue({ type: "assign", step, worker, refused }),
-        giveBack: (held, how) => this.#giveBack(held, how),
+        giveBack: (held) => this.#giveBack(held, "returned"),
         // Messages in memory are neither late nor lost, so a worker never executes what is over.
         ask: () => undefined,
         stop: () => undefined,
         // Results that were stored before are in front of this.
         missing: (held) => this.#giveBack(held, "returned"),
+        lost: (held) => {
+          for (const one of held) this.#giveBack(one, "lost");
+        },
         now: clock.now,
       },
       logger,

@@ -102,6 +102,7 @@ export class SimNode {
           }),
         giveBack: (held) => this.later(0, () => this.giveBack(held)),
         missing: (held) => this.later(5, () => this.giveBack(held)),
+        lost: (held) => this.later(5, () => held.forEach((one) => this.giveBack(one))),
         ask: (worker) => world.after(1, () => world.status(worker, { full: true, lossy: true })),
         stop: (worker, attempts) => {
           for (const { id } of attempts) world.after(1, () => world.workers.get(worker)?.running.get(id)?.cancel());
