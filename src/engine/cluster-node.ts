@@ -487,7 +487,7 @@ export class ClusterNode {
       pump: () => this.#dispatcher.pump(),
       prepare: () => this.#definitions.refresh(),
       toInput: (message, isOver) => this.#inputs.toInput(partition, message, isOver),
-      keepFrom: (journalSeq) => this.#keepFrom(partition, journalSeq),
+      keepFrom: (journalSeq, isCrowded) => this.#keepFrom(partition, journalSeq, isCrowded),
       onFenced: () => {
         this.#roles.drop(partition);
         membership.lost(partition);
@@ -501,11 +501,17 @@ export class ClusterNode {
     });
   }
 
-  /** Up to there all histories of the cluster have the journal. */
-  #keepFrom(partition: number, journalSeq: number): number {
+  /**
+   * Up to there all histories of the cluster have the journal; also those of nodes that have gone not long ago, and that will want to
+   * go on where they were, unless room is wanted.
+   */
+  #keepFrom(partition: number, journalSeq: number, isCrowded: boolean): number {
+    const membership = this.#membership;
+    const { history } = this.#sessionInfo();
+    const infos: unknown[] = [{ history }, ...membership.sessions().values()];
+    if (!isCrowded) infos.push(...Object.values(membership.map.absent ?? {}).map(({ info }) => info));
     let seq = journalSeq;
-    const { history: own } = this.#sessionInfo();
-    for (const info of [{ history: own }, ...this.#membership.sessions().values()] as (SessionInfo | undefined)[]) {
+    for (const info of infos as (SessionInfo | undefined)[]) {
       // Of one that has not been heard of yet nobody knows what it needs.
       const position = info === undefined ? 0 : info.history?.[partition];
       if (position !== undefined) seq = Math.min(seq, position);

@@ -34,8 +34,8 @@ export interface PartitionHostOptions {
   readonly prepare: () => Promise<void>;
   /** An input for a message of the inbox. A promise holds back what comes after it, until `isOver`. */
   readonly toInput: (message: ReadMessage, isOver: () => boolean) => Input | Promise<Input>;
-  /** Up to here nobody needs the journal and the inbox any more, as far as others know. */
-  readonly keepFrom: (journalSeq: number) => number;
+  /** Up to here nobody needs the journal and the inbox any more, as far as others know. `isCrowded`: room is wanted. */
+  readonly keepFrom: (journalSeq: number, isCrowded: boolean) => number;
   /** What is written is another's: this partition is dropped already. */
   readonly onFenced: () => void;
   /** A journal message that cannot be used. */
@@ -251,11 +251,12 @@ export class PartitionHost {
   async #letGo(): Promise<void> {
     if (this.#done === undefined) return;
     const { history, logger } = this.#options;
+    const { isCrowded } = this.#space;
     // It syncs its file every few seconds, and what it has not there it may need again.
-    if (this.#space.isCrowded)
+    if (isCrowded)
       await history?.sync().catch((error: unknown) => {
         logger.debug({ err: error, partition: this.number }, "the history could not be synced to make room in a stream");
       });
-    await this.stream.purge(this.#options.keepFrom(this.#done.journalSeq), this.#done.inboxSeq);
+    await this.stream.purge(this.#options.keepFrom(this.#done.journalSeq, isCrowded), this.#done.inboxSeq);
   }
 }

@@ -398,6 +398,8 @@ function wishesIn(node: TestNode): Wishes {
     at: "",
     node: { name: "", host: "", pid: 0, version: "" },
     dead: new Set(node.dead),
+    forgotten: new Set(),
+    infoOf: () => undefined,
   };
 }
 

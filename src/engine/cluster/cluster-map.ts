@@ -22,6 +22,14 @@ export interface Member extends NodeDescription {
   readonly leaving?: true;
 }
 
+/** What was known last of one that is no member any more. */
+export interface AbsentMember {
+  readonly name: string;
+  readonly host: string;
+  /** What it wanted the others to know. */
+  readonly info: unknown;
+}
+
 export interface Ownership {
   /** The owner's id; without one the role is free. */
   readonly node?: string;
@@ -40,7 +48,12 @@ export interface ClusterMap {
   readonly owners: Readonly<Record<string, Ownership>>;
   /** Definitions up to this sequence of the events stream are in force. */
   readonly definitionsSeq?: number;
+  /** By id, oldest first: members that are gone, and may come back under another id. Nobody waits for them for ever. */
+  readonly absent?: Readonly<Record<string, AbsentMember>>;
 }
+
+/** More than that many are not remembered. */
+export const MAX_ABSENT = 16;
 
 const FIRST_EPOCH_MS = Date.UTC(2026, 0, 1);
 
@@ -73,12 +86,22 @@ export function longestMember(map: ClusterMap, among: readonly string[]): string
   );
 }
 
-/** A new member. One that was removed never comes back under its old id. */
+/** A new member. One that was removed never comes back under its old id; the one that it may have been is not absent any more. */
 export function join(map: ClusterMap, id: string, node: NodeDescription, at: string): ClusterMap {
   if (map.nodes[id] !== undefined) return map;
   const order = 1 + Math.max(0, ...Object.values(map.nodes).map((member) => member.order));
   const { name, host, pid, version } = node;
-  return { ...map, nodes: { ...map.nodes, [id]: { name, host, pid, version, joinedAt: at, order } } };
+  const next = { ...map, nodes: { ...map.nodes, [id]: { name, host, pid, version, joinedAt: at, order } } };
+  const back = Object.entries(map.absent ?? {}).find(([, absent]) => absent.name === name && absent.host === host);
+  return back === undefined ? next : forget(next, new Set([back[0]]));
+}
+
+/** Absent members that nobody waits for any more. */
+export function forget(map: ClusterMap, ids: ReadonlySet<string>): ClusterMap {
+  const { absent = {}, ...rest } = map;
+  const kept = Object.entries(absent).filter(([id]) => !ids.has(id));
+  if (kept.length === Object.keys(absent).length) return map;
+  return kept.length === 0 ? rest : { ...rest, absent: Object.fromEntries(kept) };
 }
 
 export function setLeaving(map: ClusterMap, id: string): ClusterMap {
@@ -87,15 +110,33 @@ export function setLeaving(map: ClusterMap, id: string): ClusterMap {
   return { ...map, nodes: { ...map.nodes, [id]: { ...member, leaving: true } } };
 }
 
-/** Members that left or are dead: what they still owned is free. */
-export function remove(map: ClusterMap, ids: ReadonlySet<string>, at: string): ClusterMap {
+/** Members that left or are dead: what they still owned is free. `infoOf`: what is remembered of them; undefined where there is nothing. */
+export function remove(
+  map: ClusterMap,
+  ids: ReadonlySet<string>,
+  at: string,
+  infoOf: (id: string) => unknown = () => undefined,
+): ClusterMap {
+  const gone = Object.entries(map.nodes).filter(([id]) => ids.has(id));
+  if (gone.length === 0) return map;
   const nodes = Object.fromEntries(Object.entries(map.nodes).filter(([id]) => !ids.has(id)));
-  if (Object.keys(nodes).length === Object.keys(map.nodes).length) return map;
   const owners = Object.entries(map.owners).map(([role, ownership]) => [
     role,
     ownership.node !== undefined && ids.has(ownership.node) ? { epoch: ownership.epoch, at } : ownership,
   ]);
-  return { ...map, nodes, owners: Object.fromEntries(owners) as ClusterMap["owners"] };
+  const absent = [
+    ...Object.entries(map.absent ?? {}),
+    ...gone.flatMap(([id, { name, host }]): [string, AbsentMember][] => {
+      const info = infoOf(id);
+      return info === undefined ? [] : [[id, { name, host, info }]];
+    }),
+  ].slice(-MAX_ABSENT);
+  return {
+    ...map,
+    nodes,
+    owners: Object.fromEntries(owners) as ClusterMap["owners"],
+    ...(absent.length > 0 && { absent: Object.fromEntries(absent) }),
+  };
 }
 
 /** Only what is free, and only for a member. */

@@ -10,6 +10,7 @@
 import type { Logger } from "pino";
 import type { OwnershipMode } from "../../../machines/cluster/partition-ownership.ts";
 import type { Clock } from "../../clock.ts";
+import { AbsentWatch } from "./absent-watch.ts";
 import { handoversDue } from "./assignment.ts";
 import { type ClusterMap, epochOf, ownerOf, type Role, setDefinitionsSeq } from "./cluster-map.ts";
 import { Look, Looks } from "./looks.ts";
@@ -63,6 +64,7 @@ class Membering implements Membership {
   readonly #store: MapStore;
   readonly #others: OtherMembers;
   readonly #looks: Looks;
+  readonly #absent = new AbsentWatch();
   readonly #listeners = new Set<() => void>();
   #session: Session;
   #mapChangedAtMs = 0;
@@ -333,7 +335,7 @@ class Membering implements Membership {
   }
 
   #wishes(map: ClusterMap): Wishes {
-    const { partitions, node, isoNow } = this.#options;
+    const { partitions, node, isoNow, info } = this.#options;
     const { life, isAssured, roles } = this.#machines;
     const mode = (role: Role): OwnershipMode => this.#machines.mode(role);
     const epoch = (role: Role): number => this.#machines.epoch(role);
@@ -344,6 +346,8 @@ class Membering implements Membership {
       node,
       at: isoNow?.() ?? new Date().toISOString(),
       dead: this.#others.dead,
+      forgotten: this.#absent.overdue(map, this.#clock.now()),
+      infoOf: (id) => (id === this.self ? info?.() : this.#others.infoOf(id)),
     };
   }
 

@@ -55,11 +55,10 @@ export class Session {
 
   /** Opens it, or renews it. `ended`: for good. Throws when the server is away. */
   async renew(): Promise<"renewed" | "ended"> {
-    const { bucket, id, ttlMs, now, info } = this.#options;
+    const { bucket, id, now } = this.#options;
     for (;;) {
       const beganMs = now();
-      const known = info();
-      const record: SessionRecord = { v: 1, ttlMs, beat: this.#beat + 1, ...(known !== undefined && { info: known }) };
+      const record = this.#nextRecord();
       const revision = await bucket.compareAndSet(sessionKey(id), record, this.#revision);
       if (revision !== undefined) {
         this.#revision = revision;
@@ -78,10 +77,15 @@ export class Session {
 
   /** So that nobody waits for its end. `removed`: the map does not name the node any more, nobody needs to see that it ended. */
   async close(removed: boolean): Promise<void> {
-    const { bucket, id, ttlMs } = this.#options;
+    const { bucket, id } = this.#options;
     if (removed) return bucket.delete(sessionKey(id));
-    const ended: SessionRecord = { v: 1, ttlMs, beat: this.#beat + 1, ended: true };
-    await bucket.compareAndSet(sessionKey(id), ended, this.#revision);
+    await bucket.compareAndSet(sessionKey(id), { ...this.#nextRecord(), ended: true }, this.#revision);
+  }
+
+  #nextRecord(): SessionRecord {
+    const { ttlMs, info } = this.#options;
+    const known = info();
+    return { v: 1, ttlMs, beat: this.#beat + 1, ...(known !== undefined && { info: known }) };
   }
 }
 

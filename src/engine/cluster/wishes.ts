@@ -8,6 +8,7 @@ import {
   claim,
   type ClusterMap,
   confirm,
+  forget,
   free,
   join,
   type NodeDescription,
@@ -28,6 +29,10 @@ export interface Wishes {
   readonly node: NodeDescription;
   /** Members whose session is known to be ended. */
   readonly dead: ReadonlySet<string>;
+  /** Members that are gone and that nobody needs to wait for any more. */
+  readonly forgotten: ReadonlySet<string>;
+  /** What is to be remembered of a member that is gone. */
+  readonly infoOf: (id: string) => unknown;
   /** What has stopped here, and what has begun, with the epoch that it was owned under. */
   readonly stopped: ReadonlyMap<Role, number>;
   readonly begun: ReadonlyMap<Role, number>;
@@ -77,15 +82,15 @@ export function wishesOf(
 }
 
 export function fulfil(wishes: Wishes, map: ClusterMap): ClusterMap {
-  const { self, partitions, at, be, node, dead, stopped, begun, mayClaim } = wishes;
+  const { self, partitions, at, be, node, dead, forgotten, infoOf, stopped, begun, mayClaim } = wishes;
   // One that was removed has no say any more.
   if (be !== "join" && map.nodes[self] === undefined) return map;
-  let next = remove(map, dead, at);
+  let next = remove(forget(map, forgotten), dead, at, infoOf);
   if (be === "join") next = join(next, self, node, at);
   for (const [role, epoch] of stopped) next = free(next, self, role, epoch, at);
   for (const [role, epoch] of begun) next = confirm(next, self, role, epoch);
   if (be === "leave") next = setLeaving(next, self);
-  if (be === "go") return remove(next, new Set([self]), at);
+  if (be === "go") return remove(next, new Set([self]), at, infoOf);
   const target = targetsOf(next, partitions);
   for (const role of rolesOf(partitions))
     if (ownerOf(next, role) === undefined && target(role) === self && mayClaim(role)) next = claim(next, self, role, at);
