@@ -1,14 +1,21 @@
 /**
- * Watches the journals of all partitions while they grow, beside the proxies, since the engine lets go of what is behind a
- * snapshot. Changes nothing. What it has missed shows in the journal itself: each message names the one before it.
+ * Watches the journals of all partitions while they grow, beside the proxies. The engine lets go of what is behind a snapshot, as far as the
+ * histories of its nodes have it; so the observer says in the cluster's map how far it has read, as a node's history that is away for
+ * a while would have it said. It changes nothing else. What it has missed shows in the journal itself: each message names the one
+ * before it.
  */
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import type { Batch } from "../../src/engine/facts.ts";
+import { MapStore } from "../../src/engine/cluster/map-store.ts";
+import { Bucket } from "../../src/nats/bucket.ts";
 import { type Connection, connectNats } from "../../src/nats/connection.ts";
 import { StreamReader } from "../../src/nats/stream-reader.ts";
 import { createNames } from "../../src/nats/subjects.ts";
 import { onCleanup } from "../support/cleanup.ts";
 import type { JournalMessage } from "./history.ts";
+
+/** Not so often that the map is never at rest for a lease: the nodes would not see that a handover stands still. */
+const SAY_EVERY_MS = 5_000;
 
 export class Observer {
   readonly journal: JournalMessage[] = [];
@@ -22,19 +29,24 @@ export class Observer {
   readonly #ended = new Set<string>();
   readonly #connection: Connection;
   readonly #readers: StreamReader[] = [];
+  /** By partition: how far its journal is read. */
+  readonly #positions: number[];
   readonly #wallOffsetMs: number;
+  #saying: NodeJS.Timeout | undefined = undefined;
 
-  private constructor(connection: Connection) {
+  private constructor(connection: Connection, partitions: number) {
     this.#connection = connection;
+    this.#positions = Array.from({ length: partitions }, () => 0);
     this.#wallOffsetMs = Date.now() - Number(process.hrtime.bigint()) / 1e6;
   }
 
   /** Ended with the test. */
   static async start(servers: readonly string[], partitions: number, logFile: string): Promise<Observer> {
     const logger = pino({ level: "debug" }, pino.destination({ dest: logFile, sync: true }));
-    const observer = new Observer(await connectNats({ servers, name: "chaos observer", logger }));
+    const observer = new Observer(await connectNats({ servers, name: "chaos observer", logger }), partitions);
     onCleanup(async () => await observer.stop());
     const names = createNames();
+    await observer.#sayPositions(await Bucket.open(observer.#connection, names.bucket, { replicas: 3 }), logger);
     for (let partition = 0; partition < partitions; partition++) {
       const reader = new StreamReader(observer.#connection, {
         stream: names.partitionStream(partition),
@@ -101,12 +113,34 @@ export class Observer {
   }
 
   async stop(): Promise<void> {
+    clearTimeout(this.#saying);
+    this.#saying = undefined;
     await Promise.all(this.#readers.map((reader) => reader.stop()));
     await this.#connection.close();
   }
 
+  /** Rejects only the first time: servers may be away later. */
+  async #sayPositions(bucket: Bucket, logger: Logger): Promise<void> {
+    const store = new MapStore(bucket, () => undefined);
+    const say = async (): Promise<void> => {
+      await store.read();
+      const info = { history: [...this.#positions] };
+      await store.change((map) => ({ ...map, absent: { ...map.absent, observer: { name: "chaos observer", host: "", info } } }));
+    };
+    const sayLater = (): void => {
+      this.#saying = setTimeout(() => {
+        say()
+          .catch((error: unknown) => logger.debug({ err: error }, "the cluster could not be told how far the observer is"))
+          .finally(() => this.#saying !== undefined && sayLater());
+      }, SAY_EVERY_MS);
+    };
+    await say();
+    sayLater();
+  }
+
   #take(message: JournalMessage): void {
     this.journal.push(message);
+    this.#positions[message.partition] = message.seq;
     for (const fact of message.batch.f) {
       if (fact.k === "created") {
         if (!this.#ended.has(fact.run)) this.live.add(fact.run);

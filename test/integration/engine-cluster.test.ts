@@ -1,7 +1,7 @@
 /** Several engine nodes on one cluster: they share the partitions, and every one of them answers for all. */
 import { expect, it } from "vitest";
 import { createEngine, type Engine, startEngine } from "../../src/engine/index.ts";
-import { connect, defineWorkflow, startWorker, Strategy } from "../../src/index.ts";
+import { connect, defineWorkflow, type RunHandle, startWorker, Strategy } from "../../src/index.ts";
 import { onCleanup } from "../support/cleanup.ts";
 import { Gates, silent as logger } from "../support/engine-world.ts";
 import { startTestServer } from "../support/nats.ts";
@@ -177,6 +177,45 @@ it("gives each of several nodes that share a data folder a history of its own", 
   for (const engine of engines)
     await waitFor(async () => (await engine.call("run.count", { status: "SUCCEEDED" })).count === 4, { what: "4 runs" });
 });
+
+it(
+  "tells a node that was away of the runs that began and ended meanwhile, whatever was purged",
+  { timeout: 60_000 },
+  async () => {
+    const { url } = await startTestServer();
+    const options = { servers: url, logger, lease: "1s", partitions: 2, snapshotEvery: 100 } as const;
+    const stays = await startEngine({ ...options, name: "stays", dataDir: await temporaryFolder() });
+    onCleanup(() => stays.stop());
+    const dataDir = await temporaryFolder();
+    const leaves = await startEngine({ ...options, name: "leaves", dataDir });
+    onCleanup(() => leaves.stop());
+    const worker = await startWorker({ servers: url, workflows: [echo], slots: 50, logger });
+    onCleanup(() => worker.stop());
+    const client = await connect({ servers: url, logger });
+    onCleanup(() => client.close());
+    await (await client.run(echo, "before")).result();
+    await leaves.stop();
+
+    // Journals are purged behind what is synced to disk, which a history does every few seconds.
+    const runs: RunHandle[] = [];
+    for (const began = performance.now(); performance.now() - began < 7_000;) {
+      const some = await Promise.all(Array.from({ length: 50 }, (_, i) => client.run(echo, i)));
+      await within(20_000, "50 runs", Promise.all(some.map((run) => run.result())));
+      runs.push(...some);
+    }
+    const count = runs.length + 1;
+    await waitFor(async () => (await stays.call("run.count", { status: "SUCCEEDED" })).count === count, {
+      what: `${count} runs`,
+    });
+
+    const back = await startEngine({ ...options, name: "leaves", dataDir });
+    onCleanup(() => back.stop());
+    await waitFor(async () => (await back.call("run.count", { status: "SUCCEEDED" })).count === count, {
+      what: `${count} runs, there too`,
+    });
+    for (const run of runs.slice(0, 20)) expect((await back.call("run.get", { id: run.id })).status).toBe("SUCCEEDED");
+  },
+);
 
 it("can be stopped while it starts", async () => {
   const { url } = await startTestServer();

@@ -8,6 +8,7 @@ import {
   confirm,
   EMPTY_MAP,
   epochOf,
+  forget,
   free,
   join,
   ownerOf,
@@ -205,5 +206,30 @@ describe("the map of the cluster", () => {
   it("orders members by how long they have been ones", () => {
     const after = join(remove(map, new Set(["01a"]), ""), "01c", NODE, "");
     expect(after.nodes["01c"]?.order).toBeGreaterThan(after.nodes["01b"]?.order ?? 0);
+  });
+
+  it("remembers what was known of one that is gone, until it is back, and of the last sixteen", () => {
+    const info = { history: [7] };
+    const gone = remove(map, new Set(["01a", "01b"]), "then", (id) => (id === "01a" ? info : undefined));
+    expect(gone.absent).toEqual({ "01a": { name: NODE.name, host: NODE.host, info } });
+    expect(join(gone, "01c", { ...NODE, host: "another" }, "").absent).toEqual(gone.absent);
+    expect(join(gone, "01c", NODE, "")).not.toHaveProperty("absent");
+
+    let many = map;
+    for (let n = 10; n < 40; n++) {
+      many = join(many, `02n${n}`, { ...NODE, name: `n${n}` }, "");
+      many = remove(many, new Set([`02n${n}`]), "", () => info);
+    }
+    expect(Object.keys(many.absent ?? {})).toEqual(Array.from({ length: 16 }, (_, i) => `02n${24 + i}`));
+    // Each comes back as one of those that were away.
+    const twins = remove(join(join(map, "03a", NODE, ""), "03b", NODE, ""), new Set(["03a", "03b"]), "", () => info);
+    expect(Object.keys(join(twins, "03c", NODE, "").absent ?? {})).toEqual(["03b"]);
+  });
+
+  it("forgets absent members, and is the same map where there are none of those", () => {
+    const gone = remove(map, new Set(["01a", "01b"]), "", () => ({}));
+    expect(forget(gone, new Set(["01x"]))).toBe(gone);
+    expect(Object.keys(forget(gone, new Set(["01a"])).absent ?? {})).toEqual(["01b"]);
+    expect(forget(gone, new Set(["01a", "01b"]))).not.toHaveProperty("absent");
   });
 });

@@ -1,5 +1,6 @@
 /** Engine nodes come, go, die, pause and are cut off: who owns what then, and how long it takes. In virtual time. */
 import { describe, expect, it } from "vitest";
+import { ABSENCE_MS } from "../../src/engine/cluster/absent-watch.ts";
 import { ClusterWorld, type TestNode, TTL_MS } from "../support/cluster-world.ts";
 
 const DETECTION_MS = TTL_MS + TTL_MS / 6;
@@ -403,5 +404,53 @@ describe("what is known of the cluster", () => {
     const before = changes;
     await world.started("c");
     expect(changes).toBe(before);
+  });
+});
+
+describe("what a member wanted known", () => {
+  it("is remembered when it dies or leaves, until it is back", async () => {
+    const { world, nodes } = await cluster(["a", "b", "c"]);
+    const [a, b, c] = nodes as [TestNode, TestNode, TestNode];
+    b.info = { history: [1, 2] };
+    c.info = { history: [3, 4] };
+    await world.advance(TTL_MS);
+    expect(world.bucket.map().absent).toBeUndefined();
+    kill(b);
+    void c.membership.stop();
+    await world.until(() => a.membership.nodes.length === 1);
+    await world.advance(1);
+    const { absent } = world.bucket.map();
+    expect(absent).toEqual({
+      "b-1": { name: "b", host: "host", info: b.info },
+      "c-1": { name: "c", host: "host", info: c.info },
+    });
+    await world.started("b", { newId: () => "b-2" });
+    expect(world.bucket.map().absent).toEqual({ "c-1": absent?.["c-1"] });
+  });
+
+  it("is remembered also when it could leave no better than by ending its session", async () => {
+    const { world, nodes } = await cluster(["a", "b"]);
+    const [a, b] = nodes as [TestNode, TestNode];
+    b.info = { history: [1] };
+    await world.advance(TTL_MS);
+    b.givingBack = () => new Promise(() => undefined);
+    let stopped = false;
+    void b.membership.stop().then(() => (stopped = true));
+    await world.until(() => stopped);
+    await world.until(() => a.membership.nodes.length === 1);
+    expect(world.bucket.map().absent).toEqual({ "b-1": { name: "b", host: "host", info: b.info } });
+  });
+
+  it("is forgotten when it has been away for ten minutes, and not before", async () => {
+    const { world, nodes } = await cluster(["a", "b"]);
+    const [a, b] = nodes as [TestNode, TestNode];
+    b.info = { history: [1] };
+    await world.advance(TTL_MS);
+    kill(b);
+    await world.until(() => a.membership.nodes.length === 1);
+    await world.advance(ABSENCE_MS - TTL_MS);
+    expect(world.bucket.map()).toHaveProperty("absent");
+    await world.advance(2 * TTL_MS);
+    expect(world.bucket.map()).not.toHaveProperty("absent");
   });
 });
