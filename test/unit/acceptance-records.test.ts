@@ -51,7 +51,9 @@ describe("the checker of handler records", () => {
 
   it("finds a key above its limit, also between two steps of a run", () => {
     const wrong = records([1, "a", "one", 0, 5], [1, "a", "two", 9, 12], [2, "a", "one", 6, 8], [2, "a", "two", 13, 14]);
-    expect(checkRecords(wrong, { ...expected, events: [1, 2] })).toEqual(["key a had 2 runs at once, its limit is 1"]);
+    expect(checkRecords(wrong, { ...expected, events: [1, 2] })).toEqual([
+      "key a had 2 runs at once, its limit is 1: r1 (event 1) from 0.0 to 12.0 ms, r2 (event 2) from 6.0 to 14.0 ms",
+    ]);
   });
 
   it("counts a killed execution until the kill, and no longer", () => {
@@ -68,7 +70,7 @@ describe("the checker of handler records", () => {
     expect(checkRecords(during, { ...expected, events: [1, 2], kills: killed })).toEqual([
       "step one of run r1 (event 1) was never executed to its end",
       "step two of run r1 (event 1) was never executed to its end",
-      "key a had 2 runs at once, its limit is 1",
+      "key a had 2 runs at once, its limit is 1: r1 (event 1) from 0.0 to 5.0 ms, r2 (event 2) from 4.0 to 6.0 ms",
     ]);
   });
 

@@ -98,6 +98,18 @@ export function peaks(spans: readonly Pick<Span, "key" | "from" | "to">[]): Map<
   return most;
 }
 
+/** Keys that had more runs at once than they may, in words, each with the runs of the moment when there were most. */
+export function aboveLimit(spans: readonly Span[], maxRuns: number): string[] {
+  return [...peaks(spans)].flatMap(([key, most]) => {
+    if (most <= maxRuns) return [];
+    const its = spans.filter((span) => span.key === key);
+    const at = ({ from }: Span): Span[] => its.filter((other) => other.from <= from && from < other.to);
+    const together = its.map(at).reduce((a, b) => (b.length > a.length ? b : a));
+    const words = together.map(({ run, n, from, to }) => `${run} (event ${n}) from ${from.toFixed(1)} to ${to.toFixed(1)} ms`);
+    return [`key ${key} had ${most} runs at once, its limit is ${maxRuns}: ${words.join(", ")}`];
+  });
+}
+
 export interface Expectation {
   /** The `n` of each event that was acknowledged. */
   readonly events: readonly number[];
@@ -140,8 +152,7 @@ export function checkRecords(
   }
   for (const n of runsOf.keys())
     if (!expected.has(n) && !unsure.includes(n)) problems.push(`event ${n} has a run, but was never acknowledged`);
-  for (const [key, most] of peaks(spansOf(executions)))
-    if (most > maxRuns) problems.push(`key ${key} had ${most} runs at once, its limit is ${maxRuns}`);
+  problems.push(...aboveLimit(spansOf(executions), maxRuns));
   return problems;
 }
 
